@@ -1,0 +1,135 @@
+//! The adapter, its device and queue, what of it the kernels use, and the fault that it reported.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{
+    backend::Device,
+    error::{Error, Result},
+};
+
+/// A device that is ready to use.
+pub(super) struct Context {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub info: Device,
+    /// Lanes of a subgroup, where the adapter has subgroups that every kernel can use.
+    pub subgroup: Option<u32>,
+    fault: Arc<Mutex<Option<Error>>>,
+}
+
+impl Context {
+    /// Opens the best adapter: a GPU before a processor that computes as one.
+    pub(super) fn open(subgroups: bool) -> Result<Context> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL;
+        descriptor.flags = wgpu::InstanceFlags::empty();
+        let backends = descriptor.backends;
+        let instance = wgpu::Instance::new(descriptor);
+        let adapters = pollster::block_on(instance.enumerate_adapters(backends));
+        let adapter = adapters.into_iter().min_by_key(rank).ok_or_else(|| {
+            Error::NoGpu(
+                "no Vulkan or Metal adapter was found; install the GPU's driver, or a software one \
+                 (Debian: apt install mesa-vulkan-drivers libvulkan1)"
+                    .into(),
+            )
+        })?;
+        Context::from_adapter(&adapter, subgroups)
+    }
+
+    fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool) -> Result<Context> {
+        let info = adapter.get_info();
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: None,
+            required_features: features,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        }))
+        .map_err(|e| Error::NoGpu(format!("{}: {e}", info.name)))?;
+        let fixed =
+            info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size % 8 == 0;
+        let subgroup = (subgroups && fixed && features.contains(wgpu::Features::SUBGROUP))
+            .then_some(info.subgroup_min_size)
+            .filter(|n| *n > 0);
+        let fault = Arc::new(Mutex::new(None));
+        report_faults(&device, &fault);
+        let info = Device {
+            backend: "gpu",
+            features: vec![match subgroup {
+                Some(n) => format!("subgroups of {n}"),
+                None => "no subgroups".into(),
+            }],
+            name: info.name,
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            is_software: info.device_type == wgpu::DeviceType::Cpu,
+        };
+        Ok(Context {
+            device,
+            queue,
+            info,
+            subgroup,
+            fault,
+        })
+    }
+
+    /// The first fault since the last call, if there was one.
+    pub(super) fn check(&self) -> Result<()> {
+        match self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the device has done all work that was submitted.
+    pub(super) fn wait(&self) -> Result<()> {
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|e| Error::Gpu(e.to_string()))?;
+        self.check()
+    }
+}
+
+/// Order of preference among adapters.
+fn rank(adapter: &wgpu::Adapter) -> u32 {
+    match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// Keeps the first fault that the device reports, instead of wgpu's panic.
+fn report_faults(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
+    let keep = |fault: &Mutex<Option<Error>>, e: Error| {
+        fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(e);
+    };
+    let slot = Arc::clone(fault);
+    device.on_uncaptured_error(Arc::new(move |e| {
+        let e = match e {
+            wgpu::Error::OutOfMemory { .. } => {
+                Error::OutOfMemory("the GPU has no room left".into())
+            }
+            other => Error::Gpu(other.to_string()),
+        };
+        keep(&slot, e);
+    }));
+    let slot = Arc::clone(fault);
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            keep(&slot, Error::Gpu(format!("the device was lost: {message}")));
+        }
+    });
+}

@@ -1,0 +1,394 @@
+//! The GPU backend, through wgpu. Ops are recorded and submitted together in
+//! [`read`](Backend::read): one submit a token. Pipelines and bind groups are made when an op first
+//! meets its buffers and reused from then on.
+
+mod bandwidth;
+mod context;
+mod matrix;
+mod pipelines;
+mod recorder;
+mod uniforms;
+
+use super::{
+    AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
+    SiluMulParams,
+};
+use crate::{
+    error::{Error, Result},
+    gguf::TensorView,
+    tokenizer::Token,
+};
+use context::Context;
+use matrix::Chunk;
+use pipelines::Form;
+use recorder::{Binding, Recorder};
+
+/// Tokens that one workgroup of the batched matmul takes.
+const TOKEN_TILE: u32 = 8;
+
+/// How to open the GPU; the default is right except in tests.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuOptions {
+    /// Use subgroups where the adapter has them.
+    pub subgroups: bool,
+    /// Bytes that one storage binding may span, at most what the adapter allows.
+    pub max_binding_bytes: u64,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        GpuOptions {
+            subgroups: true,
+            max_binding_bytes: u64::MAX,
+        }
+    }
+}
+
+/// What a [`Buf`] stands for.
+enum Slot {
+    Free,
+    F32 { id: u32, buffer: wgpu::Buffer },
+    Matrix { id: u32, chunks: Vec<Chunk> },
+}
+
+/// Runs ops on a GPU.
+pub struct Gpu {
+    ctx: Context,
+    recorder: Recorder,
+    slots: Vec<Slot>,
+    next_id: u32,
+    tokens: wgpu::Buffer,
+    tokens_id: u32,
+    max_binding: u64,
+}
+
+impl Gpu {
+    /// Opens the best adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] when there is none that can be used.
+    pub fn open() -> Result<Gpu> {
+        Gpu::open_with(GpuOptions::default())
+    }
+
+    /// Opens the best adapter with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(options: GpuOptions) -> Result<Gpu> {
+        let ctx = Context::open(options.subgroups)?;
+        let limit = ctx.device.limits().max_storage_buffer_binding_size;
+        let tokens = storage(&ctx, crate::Model::BATCH * 4)?;
+        let recorder = Recorder::new(&ctx);
+        Ok(Gpu {
+            max_binding: options.max_binding_bytes.min(limit),
+            slots: Vec::new(),
+            next_id: 1,
+            tokens_id: 0,
+            ctx,
+            recorder,
+            tokens,
+        })
+    }
+
+    /// Measures what the adapter's memory gives to a WGSL kernel that only reads, in bytes per
+    /// second; the best of the ways to read that were tried.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] and [`Error::OutOfMemory`] as for any work.
+    pub fn read_bandwidth(&mut self) -> Result<f64> {
+        bandwidth::measure(&self.ctx)
+    }
+
+    fn insert(&mut self, slot: Slot) -> Buf {
+        let free = self.slots.iter().position(|s| matches!(s, Slot::Free));
+        let at = free.unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            self.slots.len() - 1
+        });
+        self.slots[at] = slot;
+        Buf(at as u32)
+    }
+
+    fn new_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Records one dispatch over f32 buffers.
+    fn record<const N: usize>(
+        &mut self,
+        form: Form,
+        params: &[u8],
+        bufs: [Buf; N],
+        groups: [u32; 3],
+    ) {
+        let mut bindings = [Binding::whole(0, &self.tokens); N];
+        for (binding, buf) in bindings.iter_mut().zip(bufs) {
+            match self.slots.get(buf.0 as usize) {
+                Some(Slot::F32 { id, buffer }) => *binding = Binding::whole(*id, buffer),
+                _ => return self.recorder.fail(unknown_buffer(buf)),
+            }
+        }
+        self.recorder
+            .record(&self.ctx, form, params, &bindings, groups);
+    }
+
+    fn matmul_form(&self, chunk: &Chunk, n_tokens: u32) -> Form {
+        let (tokens, rows) = if n_tokens == 1 {
+            (1, 2)
+        } else {
+            (TOKEN_TILE, 4)
+        };
+        Form {
+            kernel: if self.ctx.subgroup.is_some() {
+                "matmul_subgroup"
+            } else {
+                "matmul"
+            },
+            weight: chunk.ty.name(),
+            constants: [("TOKENS", tokens), ("ROWS", rows), ("", 0)],
+            workgroup: self.ctx.subgroup.map_or(64, |n| n.max(16)),
+        }
+    }
+
+    /// The form of attention, and how many heads one workgroup takes.
+    fn attention_form(&self, p: &AttentionParams) -> (Form, u32) {
+        let group = p.n_heads / p.n_kv_heads;
+        match self.ctx.subgroup {
+            Some(n) if p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(n) => {
+                let constants = [("HEAD_DIM", p.head_dim), ("GROUP", group), ("SUBGROUP", n)];
+                (
+                    Form {
+                        constants,
+                        ..Form::plain("attention_subgroup")
+                    },
+                    group,
+                )
+            }
+            _ => {
+                let constants = [("HEAD_DIM", p.head_dim), ("GROUP", group), ("", 0)];
+                (
+                    Form {
+                        constants,
+                        ..Form::plain("attention")
+                    },
+                    1,
+                )
+            }
+        }
+    }
+}
+
+impl Backend for Gpu {
+    fn device(&self) -> &Device {
+        &self.ctx.info
+    }
+
+    fn upload(&mut self, tensors: &[TensorView]) -> Result<Buf> {
+        let chunks = matrix::upload(&self.ctx, tensors, self.max_binding)?;
+        let id = self.next_id;
+        self.next_id += chunks.len() as u32;
+        Ok(self.insert(Slot::Matrix { id, chunks }))
+    }
+
+    fn alloc(&mut self, n_f32: usize) -> Result<Buf> {
+        let bytes = n_f32 as u64 * 4;
+        if bytes > self.max_binding {
+            return Err(Error::OutOfMemory(format!(
+                "a buffer of {} MB is over this GPU's limit of {} MB; use a smaller context",
+                bytes >> 20,
+                self.max_binding >> 20
+            )));
+        }
+        let buffer = storage(&self.ctx, n_f32 * 4)?;
+        let id = self.new_id();
+        Ok(self.insert(Slot::F32 { id, buffer }))
+    }
+
+    fn free(&mut self, buf: Buf) {
+        let Some(slot) = self.slots.get_mut(buf.0 as usize) else {
+            return;
+        };
+        match std::mem::replace(slot, Slot::Free) {
+            Slot::Free => {}
+            Slot::F32 { id, .. } => self.recorder.forget(id..id + 1),
+            Slot::Matrix { id, chunks } => self.recorder.forget(id..id + chunks.len() as u32),
+        }
+    }
+
+    fn write(&mut self, buf: Buf, data: &[f32]) -> Result<()> {
+        match self.slots.get(buf.0 as usize) {
+            Some(Slot::F32 { buffer, .. }) if buffer.size() >= data.len() as u64 * 4 => {
+                self.ctx
+                    .queue
+                    .write_buffer(buffer, 0, bytemuck::cast_slice(data));
+                self.ctx.queue.submit([]);
+                self.ctx.wait()
+            }
+            _ => Err(Error::InvalidArgument(format!(
+                "{} elements do not fit into the buffer",
+                data.len()
+            ))),
+        }
+    }
+
+    fn embed(&mut self, out: Buf, table: Buf, tokens: &[Token], p: EmbedParams) {
+        self.ctx
+            .queue
+            .write_buffer(&self.tokens, 0, bytemuck::cast_slice(tokens));
+        let slots = (
+            self.slots.get(out.0 as usize),
+            self.slots.get(table.0 as usize),
+        );
+        let (
+            Some(Slot::F32 {
+                id: out_id,
+                buffer: out,
+            }),
+            Some(Slot::Matrix { id, chunks }),
+        ) = slots
+        else {
+            return self.recorder.fail(unknown_buffer(table));
+        };
+        for (chunk, id) in chunks.iter().zip(*id..) {
+            let p = EmbedParams {
+                row_begin: chunk.row_begin,
+                n_rows: chunk.n_rows,
+                ..p
+            };
+            let form = Form {
+                weight: chunk.ty.name(),
+                ..Form::plain("embed")
+            };
+            let bindings = [
+                Binding::part(id, &chunk.buffer, &chunk.quants),
+                Binding::part(id, &chunk.buffer, &chunk.scales),
+                Binding::whole(self.tokens_id, &self.tokens),
+                Binding::whole(*out_id, out),
+            ];
+            let lanes = p.n_tokens * (p.n_cols / 32);
+            self.recorder.record(
+                &self.ctx,
+                form,
+                bytemuck::bytes_of(&p),
+                &bindings,
+                [lanes.div_ceil(64), 1, 1],
+            );
+        }
+    }
+
+    fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams) {
+        let groups = [p.n_tokens, 1, 1];
+        self.record(
+            Form::plain("rms_norm"),
+            bytemuck::bytes_of(&p),
+            [x, weight, out],
+            groups,
+        );
+    }
+
+    fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams) {
+        let slot = |buf: Buf| self.slots.get(buf.0 as usize);
+        let slots = (slot(out), slot(x), slot(weight));
+        let (
+            Some(Slot::F32 {
+                id: out_id,
+                buffer: out,
+            }),
+            Some(Slot::F32 {
+                id: x_id,
+                buffer: x,
+            }),
+            Some(Slot::Matrix { id, chunks }),
+        ) = slots
+        else {
+            return self.recorder.fail(unknown_buffer(weight));
+        };
+        for (chunk, id) in chunks.iter().zip(*id..) {
+            let form = self.matmul_form(chunk, p.n_tokens);
+            let [(_, tokens), (_, rows), _] = form.constants;
+            let row_begin = p.row_begin + chunk.row_begin;
+            let p = MatmulParams {
+                n_rows: chunk.n_rows,
+                row_begin,
+                ..p
+            };
+            let bindings = [
+                Binding::part(id, &chunk.buffer, &chunk.quants),
+                Binding::part(id, &chunk.buffer, &chunk.scales),
+                Binding::whole(*x_id, x),
+                Binding::whole(*out_id, out),
+            ];
+            let groups = [
+                p.n_rows.div_ceil(form.workgroup * rows),
+                p.n_tokens.div_ceil(tokens),
+                1,
+            ];
+            self.recorder
+                .record(&self.ctx, form, bytemuck::bytes_of(&p), &bindings, groups);
+        }
+    }
+
+    fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
+        let lanes = p.n_tokens * (p.n_heads + 2 * p.n_kv_heads) * (p.head_dim / 2);
+        let groups = [lanes.div_ceil(64), 1, 1];
+        self.record(
+            Form::plain("rope_kv"),
+            bytemuck::bytes_of(&p),
+            [qkv, k_cache, v_cache, rope],
+            groups,
+        );
+    }
+
+    fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams) {
+        let (form, heads) = self.attention_form(&p);
+        let groups = [p.n_heads / heads, p.n_tokens, 1];
+        self.record(
+            form,
+            bytemuck::bytes_of(&p),
+            [qkv, k_cache, v_cache, out],
+            groups,
+        );
+    }
+
+    fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams) {
+        let groups = [(p.n_tokens * p.n_ff).div_ceil(64), 1, 1];
+        self.record(
+            Form::plain("silu_mul"),
+            bytemuck::bytes_of(&p),
+            [gate_up, out],
+            groups,
+        );
+    }
+
+    fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()> {
+        match self.slots.get(buf.0 as usize) {
+            Some(Slot::F32 { buffer, .. }) if buffer.size() >= out.len() as u64 * 4 => self
+                .recorder
+                .read(&self.ctx, buffer, bytemuck::cast_slice_mut(out)),
+            _ => Err(unknown_buffer(buf)),
+        }
+    }
+}
+
+fn unknown_buffer(buf: Buf) -> Error {
+    Error::InvalidArgument(format!(
+        "buffer {} is not what the op takes, or too small",
+        buf.0
+    ))
+}
+
+/// A zeroed storage buffer.
+fn storage(ctx: &Context, bytes: usize) -> Result<wgpu::Buffer> {
+    let usage =
+        wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let buffer = ctx.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: bytes.max(16).next_multiple_of(16) as u64,
+        usage,
+        mapped_at_creation: false,
+    });
+    ctx.check()?;
+    Ok(buffer)
+}

@@ -1,0 +1,109 @@
+//! The seam between the forward pass and what computes it: a closed list of ops on buffers that
+//! are named by `Copy` handles. The CPU runs an op when it is called; the GPU records it and
+//! submits in [`Backend::read`], the only point that waits and the only one where a fault surfaces.
+
+pub mod cpu;
+pub mod gpu;
+
+pub use halfbyte_shaders::params::*;
+
+use crate::{error::Result, gguf::TensorView, tokenizer::Token};
+
+/// A buffer of a [`Backend`]: f32 elements, or a weight matrix. Valid until it is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Buf(pub u32);
+
+/// What a [`Backend`] runs on, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `cpu` or `gpu`.
+    pub backend: &'static str,
+    /// The adapter's or processor's own name.
+    pub name: String,
+    /// Driver and version, empty on the CPU.
+    pub driver: String,
+    /// What the kernels use of it, e.g. `subgroups of 8`.
+    pub features: Vec<String>,
+    /// A processor that computes as a GPU (lavapipe, SwiftShader).
+    pub is_software: bool,
+}
+
+/// The closed list of ops. Shapes stand at each `…Params`; a buffer must hold at least what the
+/// params say. The CPU twin of a kernel has the same name and takes the same params.
+pub trait Backend: Send {
+    /// What this runs on.
+    fn device(&self) -> &Device;
+
+    /// Takes over weights: the rows of all `tensors`, stacked, as one matrix. The CPU keeps the
+    /// mapped bytes; the GPU repacks them once and drops the mapped pages.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a weight type without a kernel,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) when the device has no room.
+    fn upload(&mut self, tensors: &[TensorView]) -> Result<Buf>;
+
+    /// A zeroed buffer of `n_f32` elements. Called at load, never per token.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) when the device has no room.
+    fn alloc(&mut self, n_f32: usize) -> Result<Buf>;
+
+    /// Gives a buffer back. The handle must not be used again.
+    fn free(&mut self, buf: Buf);
+
+    /// Fills the start of a buffer. Called at load, never per token.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when `data` does not fit.
+    fn write(&mut self, buf: Buf, data: &[f32]) -> Result<()>;
+
+    /// Looks `tokens` up in `table`; see [`EmbedParams`].
+    fn embed(&mut self, out: Buf, table: Buf, tokens: &[Token], p: EmbedParams);
+    /// See [`RmsNormParams`].
+    fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams);
+    /// See [`MatmulParams`].
+    fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams);
+    /// `rope` holds cosine and sine pairs, `[positions, rope_dim]`; see [`RopeKvParams`].
+    fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams);
+    /// See [`AttentionParams`].
+    fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams);
+    /// See [`SiluMulParams`].
+    fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams);
+
+    /// Runs what was recorded and copies the start of `buf` into `out`. The only sync point.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::Error::Gpu) or [`Error::OutOfMemory`](crate::Error::OutOfMemory) for
+    /// any fault since the last read.
+    fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()>;
+}
+
+/// Which backend to load a model onto.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The GPU where one can be used, else the CPU; the log says why.
+    #[default]
+    Auto,
+    /// The GPU, or an error.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// Opens a backend.
+///
+/// # Errors
+/// [`Error::NoGpu`](crate::Error::NoGpu) when [`BackendChoice::Gpu`] finds none.
+pub fn open(choice: BackendChoice) -> Result<Box<dyn Backend>> {
+    if choice == BackendChoice::Cpu {
+        return Ok(Box::new(cpu::Cpu::new()));
+    }
+    match gpu::Gpu::open() {
+        Ok(gpu) => Ok(Box::new(gpu)),
+        Err(e) if choice == BackendChoice::Auto => {
+            log::warn!("{e}; running on the CPU");
+            Ok(Box::new(cpu::Cpu::new()))
+        }
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,287 @@
+//! What chat templates expect of Python and `transformers` beyond Jinja itself.
+
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Error, ErrorKind};
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// Drops the tags `{% generation %}` and `{% endgeneration %}`, which mark the model's own words for
+/// training: the parts between them stay, as the branch of an `if` that is always taken.
+pub(super) fn without_generation_tags(source: &str) -> String {
+    let mut source = source.to_owned();
+    for (tag, instead) in [("generation", "if true"), ("endgeneration", "endif")] {
+        for (open, close) in [("{%-", "-%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%", "%}")] {
+            source = source.replace(
+                &format!("{open} {tag} {close}"),
+                &format!("{open} {instead} {close}"),
+            );
+        }
+    }
+    source
+}
+
+/// `strftime_now(format)`: the date and time in UTC.
+pub(super) fn strftime_now(format: &str) -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    strftime(format, since_epoch.map_or(0, |time| time.as_secs()))
+}
+
+/// Python's `strftime` in the C locale for a time in seconds since 1970, UTC. What is no directive,
+/// or none of those a prompt needs, stays as it is.
+fn strftime(format: &str, seconds: u64) -> String {
+    let mut text = String::new();
+    let mut letters = format.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            text.push(letter);
+            continue;
+        }
+        let rest = letters.as_str();
+        let (padded, directive) = match rest.strip_prefix('-') {
+            Some(unpadded) => (false, unpadded.chars().next()),
+            None => (true, rest.chars().next()),
+        };
+        match directive.and_then(|directive| field(directive, padded, seconds)) {
+            Some(field) => {
+                text.push_str(&field);
+                letters.nth(usize::from(!padded));
+            }
+            None => text.push('%'),
+        }
+    }
+    text
+}
+
+/// One directive; numbers are padded with zeros to their usual width unless `padded` is false.
+fn field(directive: char, padded: bool, seconds: u64) -> Option<String> {
+    let days = seconds / 86_400;
+    let (year, month, day) = civil_date(days);
+    let (hour, minute) = (seconds / 3600 % 24, seconds / 60 % 60);
+    let month_name = MONTHS[(month - 1) as usize];
+    let weekday = WEEKDAYS[((days + 3) % 7) as usize]; // 1970 began on a Thursday
+    let number = |value: u64, width: usize| match padded {
+        true => format!("{value:0width$}"),
+        false => value.to_string(),
+    };
+    Some(match directive {
+        'Y' => number(year, 4),
+        'y' => number(year % 100, 2),
+        'm' => number(month, 2),
+        'B' => month_name.into(),
+        'b' | 'h' => month_name[..3].into(),
+        'd' => number(day, 2),
+        'e' => format!("{day:2}"),
+        'j' => number(days - days_before(year) + 1, 3),
+        'A' => weekday.into(),
+        'a' => weekday[..3].into(),
+        'H' => number(hour, 2),
+        'I' => number((hour + 11) % 12 + 1, 2),
+        'M' => number(minute, 2),
+        'S' => number(seconds % 60, 2),
+        'p' => if hour < 12 { "AM" } else { "PM" }.into(),
+        'Z' => "UTC".into(),
+        '%' => "%".into(),
+        _ => return None,
+    })
+}
+
+/// Year, month and day, from 1, in the Gregorian calendar.
+fn civil_date(days_since_1970: u64) -> (u64, u64, u64) {
+    let mut year = 1970 + days_since_1970 / 366;
+    while days_before(year + 1) <= days_since_1970 {
+        year += 1;
+    }
+    let mut day = days_since_1970 - days_before(year);
+    let mut month = 1;
+    while day >= days_in(month, year) {
+        day -= days_in(month, year);
+        month += 1;
+    }
+    (year, month, day + 1)
+}
+
+/// Days from 1970 to the beginning of `year`.
+fn days_before(year: u64) -> u64 {
+    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
+    (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969)
+}
+
+fn days_in(month: u64, year: u64) -> u64 {
+    match month {
+        2 => 28 + u64::from(days_before(year + 1) - days_before(year) == 366),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The filter `tojson` as `transformers` defines it: Python's `json.dumps(ensure_ascii=False)` with
+/// its spaces after ',' and ':', and an `indent`.
+pub(super) fn tojson(value: Value, options: Kwargs) -> Result<Value, Error> {
+    let indent = options.get("indent")?;
+    // Python's defaults are the ones that templates spell out, if any.
+    for ignored in ["ensure_ascii", "separators", "sort_keys"] {
+        options.get::<Option<Value>>(ignored)?;
+    }
+    options.assert_all_used()?;
+    let mut json = Vec::new();
+    let unserialisable = |_| Error::from(ErrorKind::BadSerialization);
+    value
+        .serialize(&mut Serializer::with_formatter(
+            &mut json,
+            PythonJson::new(indent),
+        ))
+        .map_err(unserialisable)?;
+    let json = String::from_utf8(json).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
+    Ok(Value::from_safe_string(json))
+}
+
+/// The white space of Python's `json.dumps`.
+struct PythonJson {
+    indent: Option<usize>,
+    depth: usize,
+    is_empty: bool,
+}
+
+impl PythonJson {
+    fn new(indent: Option<usize>) -> PythonJson {
+        PythonJson {
+            indent,
+            depth: 0,
+            is_empty: true,
+        }
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.is_empty = true;
+        writer.write_all(bracket)
+    }
+
+    fn separate<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        let comma: &[u8] = match (first, self.indent) {
+            (true, _) => b"",
+            (false, None) => b", ",
+            (false, Some(_)) => b",",
+        };
+        writer.write_all(comma)?;
+        self.new_line(writer)
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if !self.is_empty {
+            self.new_line(writer)?;
+        }
+        self.is_empty = false;
+        writer.write_all(bracket)
+    }
+
+    fn new_line<W: ?Sized + Write>(&self, writer: &mut W) -> io::Result<()> {
+        match self.indent {
+            Some(indent) => write!(writer, "\n{:width$}", "", width = indent * self.depth),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Formatter for PythonJson {
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.begin(writer, b"[")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.separate(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_empty = false;
+        Ok(())
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.end(writer, b"]")
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.begin(writer, b"{")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.separate(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_empty = false;
+        Ok(())
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.end(writer, b"}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strftime;
+
+    /// Expected values from GNU `date -u -d @SECONDS`.
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, date) in [
+            (0, "Thursday 1970-01-01 00:00:00 001"),
+            (68_169_599, "Monday 1972-02-28 23:59:59 059"),
+            (68_169_600, "Tuesday 1972-02-29 00:00:00 060"),
+            (951_782_400, "Tuesday 2000-02-29 00:00:00 060"),
+            (1_735_689_599, "Tuesday 2024-12-31 23:59:59 366"),
+            (1_735_689_600, "Wednesday 2025-01-01 00:00:00 001"),
+            (4_107_542_400, "Monday 2100-03-01 00:00:00 060"),
+        ] {
+            assert_eq!(strftime("%A %Y-%m-%d %H:%M:%S %j", seconds), date);
+        }
+    }
+
+    #[test]
+    fn directives_are_those_of_python() {
+        let text = strftime("%d %b %y, %-d. %B, %I:%M %p, %a, 100%% %q %", 1_735_689_600);
+        assert_eq!(text, "01 Jan 25, 1. January, 12:00 AM, Wed, 100% %q %");
+    }
+}

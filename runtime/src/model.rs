@@ -1,0 +1,423 @@
+//! A loaded model, and the forward pass: one for all architectures, over the closed list of ops.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    backend::{
+        self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, MatmulParams,
+        RmsNormParams, RopeKvParams, SiluMulParams,
+    },
+    chat_template::ChatTemplate,
+    config::ModelConfig,
+    error::{Error, Result},
+    gguf::Gguf,
+    kv_cache::{KvCache, SharedBackend},
+    tokenizer::{Token, Tokenizer},
+    weights::{Layer, Weights},
+};
+
+/// Rows of logits that are computed at a time, to bound their buffer.
+const LOGIT_BATCH: usize = 8;
+
+/// Which rows of logits a forward pass returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogitRows {
+    /// None: the tokens only enter the cache.
+    None,
+    /// That of the last token.
+    Last,
+    /// One row a token.
+    All,
+}
+
+/// Sees a named intermediate of the forward pass: its name, e.g. `layer.3.attention`, and values.
+pub type Tap<'a> = &'a mut dyn FnMut(&str, &[f32]);
+
+/// A model on a backend. Immutable: conversations keep their state in a [`KvCache`] each, and take
+/// turns on the backend.
+pub struct Model {
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    chat_template: Option<ChatTemplate>,
+    weights: Weights,
+    scratch: Scratch,
+    device: Device,
+    backend: SharedBackend,
+}
+
+impl Model {
+    /// Tokens that one forward pass takes at most.
+    pub const BATCH: usize = 128;
+
+    /// Maps a GGUF file and loads it onto the backend of choice.
+    ///
+    /// # Errors
+    /// Any of [`Error`] that says what is wrong with the file, the model or the device.
+    pub fn open(path: impl AsRef<Path>, choice: BackendChoice) -> Result<Arc<Model>> {
+        let model = Model::load(Gguf::open(path)?, backend::open(choice)?)?;
+        model.warm_up()?;
+        Ok(model)
+    }
+
+    /// Loads a file onto a backend.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn load(gguf: Gguf, mut backend: Box<dyn Backend>) -> Result<Arc<Model>> {
+        let config = ModelConfig::from_gguf(&gguf)?;
+        let tokenizer = Tokenizer::from_gguf(&gguf)?;
+        let chat_template = ChatTemplate::from_gguf(&gguf)?;
+        let weights = Weights::load(&gguf, &config, backend.as_mut())?;
+        let scratch = Scratch::new(&config, backend.as_mut())?;
+        let device = backend.device().clone();
+        let backend = Arc::new(Mutex::new(backend));
+        Ok(Arc::new(Model {
+            config,
+            tokenizer,
+            chat_template,
+            weights,
+            scratch,
+            device,
+            backend,
+        }))
+    }
+
+    /// Runs the forms of the forward pass once, so that drivers build their machine code now and
+    /// not while a user waits for the first answer.
+    fn warm_up(&self) -> Result<()> {
+        let n = 2.min(self.config.n_ctx_train);
+        let mut kv = self.new_kv_cache(n)?;
+        for n in [1, n] {
+            kv.truncate(0);
+            self.forward(&[0, 0][..n], &mut kv, LogitRows::Last, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tokenizer in the file.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The chat template in the file, if there is one.
+    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.chat_template.as_ref()
+    }
+
+    /// What the model runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// An empty cache for `capacity` tokens.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when `capacity` is 0 or beyond what the model was trained for,
+    /// [`Error::OutOfMemory`] when the device has no room.
+    pub fn new_kv_cache(&self, capacity: usize) -> Result<KvCache> {
+        let c = &self.config;
+        if !(1..=c.n_ctx_train).contains(&capacity) {
+            return Err(Error::InvalidArgument(format!(
+                "a context of {capacity} tokens is not possible: this model takes 1 to {}",
+                c.n_ctx_train
+            )));
+        }
+        let frequencies = c.rope_frequencies(self.weights.rope_factors.as_deref());
+        let turns: Vec<f32> = (0..capacity)
+            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
+            .flat_map(|angle| [angle.cos(), angle.sin()])
+            .collect();
+        KvCache::new(
+            &self.backend,
+            c.n_layers,
+            c.n_kv_heads * c.head_dim,
+            capacity,
+            &turns,
+        )
+    }
+
+    /// Appends `tokens` to the cache and writes the logits that `rows` asks for into `logits`,
+    /// `[rows, n_vocab]`.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] and [`Error::InvalidArgument`] leave the cache as it was; a fault of
+    /// the device does too, as far as its length goes.
+    pub fn forward(
+        &self,
+        tokens: &[Token],
+        kv: &mut KvCache,
+        rows: LogitRows,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.forward_tapped(tokens, kv, rows, logits, None)
+    }
+
+    /// [`forward`](Self::forward) that shows every intermediate to `tap`, in order. Slow: each is
+    /// read back.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_tapped(
+        &self,
+        tokens: &[Token],
+        kv: &mut KvCache,
+        rows: LogitRows,
+        logits: &mut Vec<f32>,
+        tap: Option<Tap>,
+    ) -> Result<()> {
+        self.check(tokens, kv)?;
+        let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pass = Pass {
+            model: self,
+            backend: backend.as_mut(),
+            kv,
+            tap,
+            n_tokens: tokens.len(),
+            copy: Vec::new(),
+        };
+        pass.embed(tokens)?;
+        for i in 0..self.config.n_layers {
+            pass.layer(i)?;
+        }
+        pass.logits(rows, logits)?;
+        kv.advance(tokens.len());
+        Ok(())
+    }
+
+    fn check(&self, tokens: &[Token], kv: &KvCache) -> Result<()> {
+        if tokens.is_empty() || tokens.len() > Model::BATCH {
+            return Err(Error::InvalidArgument(format!(
+                "a forward pass takes 1 to {} tokens, not {}",
+                Model::BATCH,
+                tokens.len()
+            )));
+        }
+        if let Some(t) = tokens.iter().find(|t| **t as usize >= self.config.n_vocab) {
+            return Err(Error::InvalidArgument(format!(
+                "token {t} is outside the vocabulary of {}",
+                self.config.n_vocab
+            )));
+        }
+        kv.reserve(tokens.len())
+    }
+}
+
+/// Activations of one forward pass, made once; B is [`Model::BATCH`].
+struct Scratch {
+    hidden: Buf,    // [B, n_embd], the residual stream
+    normed: Buf,    // [B, n_embd]
+    qkv: Buf,       // [B, qkv_dim]
+    attention: Buf, // [B, n_heads * head_dim]
+    gate_up: Buf,   // [B, 2 * n_ff]
+    activated: Buf, // [B, n_ff]
+    logits: Buf,    // [LOGIT_BATCH, n_vocab]
+}
+
+impl Scratch {
+    fn new(c: &ModelConfig, backend: &mut dyn Backend) -> Result<Scratch> {
+        let mut rows = |n: usize| backend.alloc(Model::BATCH * n);
+        Ok(Scratch {
+            hidden: rows(c.n_embd)?,
+            normed: rows(c.n_embd)?,
+            qkv: rows(c.qkv_dim())?,
+            attention: rows(c.n_heads * c.head_dim)?,
+            gate_up: rows(2 * c.n_ff)?,
+            activated: rows(c.n_ff)?,
+            logits: backend.alloc(LOGIT_BATCH * c.n_vocab)?,
+        })
+    }
+}
+
+/// f32 elements of all activations together, for the plan.
+pub(crate) fn scratch_elements(c: &ModelConfig) -> usize {
+    let row = 2 * c.n_embd + c.qkv_dim() + c.n_heads * c.head_dim + 3 * c.n_ff;
+    Model::BATCH * row + LOGIT_BATCH * c.n_vocab
+}
+
+/// One forward pass under way.
+struct Pass<'a, 't> {
+    model: &'a Model,
+    backend: &'a mut dyn Backend,
+    kv: &'a KvCache,
+    tap: Option<Tap<'t>>,
+    n_tokens: usize,
+    copy: Vec<f32>,
+}
+
+impl Pass<'_, '_> {
+    fn embed(&mut self, tokens: &[Token]) -> Result<()> {
+        let (c, s) = (&self.model.config, &self.model.scratch);
+        let p = EmbedParams {
+            n_tokens: self.n_tokens as u32,
+            n_cols: c.n_embd as u32,
+            row_begin: 0,
+            n_rows: c.n_vocab as u32,
+            scale: 1.0,
+        };
+        self.backend
+            .embed(s.hidden, self.model.weights.embedding, tokens, p);
+        self.tap(None, "embedding", s.hidden, c.n_embd)
+    }
+
+    fn layer(&mut self, i: usize) -> Result<()> {
+        let Layer {
+            attn_norm,
+            qkv,
+            attn_out,
+            ffn_norm,
+            gate_up,
+            down,
+        } = self.model.weights.layers[i];
+        let (c, s) = (&self.model.config, &self.model.scratch);
+        let (k_cache, v_cache) = self.kv.layers[i];
+
+        // Attention: h += Wo · attend(rope(Wqkv · norm(h)))
+        self.rms_norm(s.normed, s.hidden, attn_norm, 0, self.n_tokens);
+        self.tap(Some(i), "attn_norm", s.normed, c.n_embd)?;
+        self.matmul(s.qkv, s.normed, qkv, [c.qkv_dim(), c.n_embd], false);
+        self.tap(Some(i), "qkv", s.qkv, c.qkv_dim())?;
+        self.backend
+            .rope_kv(s.qkv, k_cache, v_cache, self.kv.rope, self.rope_params());
+        self.backend.attention(
+            s.attention,
+            s.qkv,
+            k_cache,
+            v_cache,
+            self.attention_params(),
+        );
+        self.tap(Some(i), "attention", s.attention, c.n_heads * c.head_dim)?;
+        self.matmul(
+            s.hidden,
+            s.attention,
+            attn_out,
+            [c.n_embd, c.n_heads * c.head_dim],
+            true,
+        );
+        self.tap(Some(i), "attn_out", s.hidden, c.n_embd)?;
+
+        // Feed-forward: h += Wdown · (silu(Wgate · norm(h)) * (Wup · norm(h)))
+        self.rms_norm(s.normed, s.hidden, ffn_norm, 0, self.n_tokens);
+        self.tap(Some(i), "ffn_norm", s.normed, c.n_embd)?;
+        self.matmul(s.gate_up, s.normed, gate_up, [2 * c.n_ff, c.n_embd], false);
+        self.tap(Some(i), "gate_up", s.gate_up, 2 * c.n_ff)?;
+        let p = SiluMulParams {
+            n_tokens: self.n_tokens as u32,
+            n_ff: c.n_ff as u32,
+        };
+        self.backend.silu_mul(s.activated, s.gate_up, p);
+        self.tap(Some(i), "silu_mul", s.activated, c.n_ff)?;
+        self.matmul(s.hidden, s.activated, down, [c.n_embd, c.n_ff], true);
+        self.tap(Some(i), "ffn_out", s.hidden, c.n_embd)
+    }
+
+    /// Norm and output matrix for the rows that are wanted, a few rows at a time.
+    fn logits(&mut self, rows: LogitRows, logits: &mut Vec<f32>) -> Result<()> {
+        let (c, s, w) = (&self.model.config, &self.model.scratch, &self.model.weights);
+        let first = match rows {
+            LogitRows::None => self.n_tokens,
+            LogitRows::Last => self.n_tokens - 1,
+            LogitRows::All => 0,
+        };
+        logits.resize((self.n_tokens - first) * c.n_vocab, 0.0);
+        for (i, out) in logits.chunks_mut(LOGIT_BATCH * c.n_vocab).enumerate() {
+            let n = out.len() / c.n_vocab;
+            self.rms_norm(
+                s.normed,
+                s.hidden,
+                w.output_norm,
+                first + i * LOGIT_BATCH,
+                n,
+            );
+            let p = matmul_params(n, [c.n_vocab, c.n_embd], false);
+            self.backend.matmul(s.logits, s.normed, w.output, p);
+            self.backend.read(s.logits, out)?;
+            if let Some(tap) = &mut self.tap {
+                tap("logits", out);
+            }
+        }
+        match rows {
+            LogitRows::None => self.backend.read(s.hidden, &mut []),
+            _ => Ok(()),
+        }
+    }
+
+    fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, first_token: usize, n_tokens: usize) {
+        let c = &self.model.config;
+        let p = RmsNormParams {
+            n_tokens: n_tokens as u32,
+            n_cols: c.n_embd as u32,
+            first_token: first_token as u32,
+            eps: c.norm_eps,
+        };
+        self.backend.rms_norm(out, x, weight, p);
+    }
+
+    /// `shape` is that of the weight, `[rows, columns]`.
+    fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, shape: [usize; 2], accumulate: bool) {
+        self.backend.matmul(
+            out,
+            x,
+            weight,
+            matmul_params(self.n_tokens, shape, accumulate),
+        );
+    }
+
+    fn rope_params(&self) -> RopeKvParams {
+        let c = &self.model.config;
+        RopeKvParams {
+            n_tokens: self.n_tokens as u32,
+            pos: self.kv.len() as u32,
+            n_heads: c.n_heads as u32,
+            n_kv_heads: c.n_kv_heads as u32,
+            head_dim: c.head_dim as u32,
+            rope_dim: c.rope_dim as u32,
+            kv_capacity: self.kv.capacity() as u32,
+        }
+    }
+
+    fn attention_params(&self) -> AttentionParams {
+        let c = &self.model.config;
+        AttentionParams {
+            n_tokens: self.n_tokens as u32,
+            pos: self.kv.len() as u32,
+            n_heads: c.n_heads as u32,
+            n_kv_heads: c.n_kv_heads as u32,
+            head_dim: c.head_dim as u32,
+            kv_capacity: self.kv.capacity() as u32,
+            scale: 1.0 / (c.head_dim as f32).sqrt(),
+        }
+    }
+
+    /// Shows the rows of a buffer to the tap, if there is one.
+    fn tap(&mut self, layer: Option<usize>, part: &str, buf: Buf, cols: usize) -> Result<()> {
+        let Some(tap) = &mut self.tap else {
+            return Ok(());
+        };
+        self.copy.resize(self.n_tokens * cols, 0.0);
+        self.backend.read(buf, &mut self.copy)?;
+        match layer {
+            Some(i) => tap(&format!("layer.{i}.{part}"), &self.copy),
+            None => tap(part, &self.copy),
+        }
+        Ok(())
+    }
+}
+
+fn matmul_params(n_tokens: usize, [n_rows, n_cols]: [usize; 2], accumulate: bool) -> MatmulParams {
+    MatmulParams {
+        n_tokens: n_tokens as u32,
+        n_rows: n_rows as u32,
+        n_cols: n_cols as u32,
+        row_begin: 0,
+        out_cols: n_rows as u32,
+        accumulate: u32::from(accumulate),
+    }
+}

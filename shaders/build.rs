@@ -1,0 +1,91 @@
+//! Resolves `#import` in every kernel, validates the result with naga, so that a broken shader
+//! fails the build with naga's message, and writes the table of kernels with the bindings that
+//! naga found in each.
+
+use std::{env, error::Error, fmt::Write as _, fs, path::Path};
+
+use naga::{
+    AddressSpace, StorageAccess,
+    front::wgsl,
+    valid::{Capabilities, ValidationFlags, Validator},
+};
+
+include!("kernel_list.rs");
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    for path in ["kernel_list.rs", "kernels", "shared"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let mut table = String::from(
+        "/// Every kernel of `kernel_list.rs`, once per weight type.\npub static KERNELS: &[KernelSource] = &[\n",
+    );
+    for &(name, per_weight, constants) in KERNELS {
+        let weights: &[&str] = if per_weight { WEIGHTS } else { &[""] };
+        for &weight in weights {
+            let source = resolve(name, weight)?;
+            let bindings =
+                validate(&source, constants).map_err(|e| format!("{name} {weight}: {e}"))?;
+            writeln!(
+                table,
+                "KernelSource {{ name: {name:?}, weight: {weight:?}, source: {source:?}, bindings: &{bindings:?} }},"
+            )?;
+        }
+    }
+    table.push_str("];\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("kernels.rs"), table)?;
+    Ok(())
+}
+
+/// The kernel's text with each `#import name` line replaced by `shared/name.wgsl`, and
+/// `#import weight` by the file of the weight type.
+fn resolve(name: &str, weight: &str) -> Result<String> {
+    let mut out = String::new();
+    for line in fs::read_to_string(format!("kernels/{name}.wgsl"))?.lines() {
+        match line.strip_prefix("#import ") {
+            Some("weight") => out += &fs::read_to_string(format!("shared/weight_{weight}.wgsl"))?,
+            Some(import) => out += &fs::read_to_string(format!("shared/{import}.wgsl"))?,
+            None => {
+                out += line;
+                out.push('\n');
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Parses and validates; returns whether each storage binding of group 0, from binding 1 on, is
+/// written.
+fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<bool>> {
+    let mut full = String::new();
+    for (name, value) in constants {
+        writeln!(full, "const {name}: u32 = {value}u;")?;
+    }
+    full += source;
+    let module = wgsl::parse_str(&full).map_err(|e| e.emit_to_string(&full))?;
+    Validator::new(
+        ValidationFlags::all(),
+        Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+    )
+    .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+    .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+    .validate(&module)
+    .map_err(|e| e.emit_to_string(&full))?;
+    let mut bindings: Vec<(u32, bool)> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, v)| match (&v.binding, v.space) {
+            (Some(b), AddressSpace::Storage { access }) => {
+                Some((b.binding, access.contains(StorageAccess::STORE)))
+            }
+            _ => None,
+        })
+        .collect();
+    bindings.sort_unstable();
+    let dense = bindings.iter().zip(1..).all(|((b, _), want)| *b == want);
+    if !dense {
+        return Err("storage bindings must count up from 1".into());
+    }
+    Ok(bindings.into_iter().map(|(_, written)| written).collect())
+}

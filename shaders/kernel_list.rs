@@ -1,0 +1,21 @@
+// Which kernels there are; read by build.rs, which validates each with the example constants, and
+// by the library. Constants that size an array cannot be WGSL overrides, so the host puts them in
+// front of the source as `const NAME: u32 = value;`.
+
+/// The weight types that kernels read, each a file `shared/weight_<name>.wgsl`.
+pub const WEIGHTS: &[&str] = &["f16", "f32", "q4_0", "q4_1", "q8_0"];
+
+/// Name of a kernel file, whether it exists once per weight type, and its constants with one value
+/// that they can have.
+#[allow(clippy::type_complexity)]
+pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
+    ("embed", true, &[]),
+    ("rms_norm", false, &[]),
+    ("matmul", true, &[("TOKENS", 8), ("ROWS", 4)]),
+    ("matmul_subgroup", true, &[("TOKENS", 8), ("ROWS", 4)]),
+    ("rope_kv", false, &[]),
+    ("attention", false, &[("HEAD_DIM", 64), ("GROUP", 3)]),
+    ("attention_subgroup", false, &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8)]),
+    ("silu_mul", false, &[]),
+    ("read_bandwidth", false, &[("STRIDE", 1), ("WORDS_PER_LANE", 64)]),
+];
