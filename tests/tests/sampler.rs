@@ -1,6 +1,8 @@
 //! The sampler against distributions worked out by hand. The draws are random but seeded, so each
 //! test gives the same result every time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use halfbyte::{Error, Sampler, SamplerConfig, Token};
 
 const DRAWS: usize = 20_000;

@@ -1,7 +1,7 @@
 //! Messages to a prompt, through the Jinja template that the model file carries.
 //!
-//! The template is rendered as `transformers` renders it. Message contents are shielded
-//! ([`shield`]) so that no text in them can become a control token, whatever the template does.
+//! The template is rendered as `transformers` renders it. Message contents are shielded so that no
+//! text in them can become a control token, whatever the template does with it.
 
 mod prompt;
 mod python;

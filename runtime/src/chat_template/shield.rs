@@ -1,8 +1,11 @@
 //! Keeps text in a message from becoming a control token.
 //!
 //! A mark, a character that occurs nowhere else, is put in front of every place in a message where a
-//! control token could begin, and at its start if it could continue one that the template has begun. After rendering, a spelling
-//! that follows a mark is text ([`ControlTokens::split`]), and the marks are taken out.
+//! control token could begin, and in front of the message if it could continue one that the template
+//! has begun. After rendering, a spelling that follows a mark is text ([`ControlTokens::split`]), and
+//! the marks are taken out.
+
+use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::tokenizer::ControlTokens;
@@ -20,6 +23,8 @@ pub(super) enum Strength {
 /// Marks messages for one rendering.
 pub(super) struct Shield<'a> {
     controls: Vec<&'a str>,
+    /// The letters that control tokens begin with.
+    firsts: BTreeSet<char>,
     mark: char,
 }
 
@@ -34,8 +39,13 @@ impl<'a> Shield<'a> {
             .chain('\u{F0000}'..='\u{10FFFF}')
             .find(|&mark| !texts.clone().any(|text| text.contains(mark)))
             .ok_or_else(|| Error::InvalidArgument("the messages use every character".into()))?;
-        let controls = controls.spellings().collect();
-        Ok(Shield { controls, mark })
+        let controls: Vec<&str> = controls.spellings().collect();
+        let firsts = controls.iter().filter_map(|control| control.chars().next());
+        Ok(Shield {
+            firsts: firsts.collect(),
+            controls,
+            mark,
+        })
     }
 
     pub(super) fn mark(&self) -> char {
@@ -44,12 +54,7 @@ impl<'a> Shield<'a> {
 
     /// Whether nothing in `content` can be part of a control token that begins in it.
     pub(super) fn is_harmless(&self, content: &str) -> bool {
-        let mut letters = content.chars();
-        !letters.any(|letter| {
-            self.controls
-                .iter()
-                .any(|control| control.starts_with(letter))
-        })
+        !content.chars().any(|letter| self.firsts.contains(&letter))
     }
 
     /// `content` with its marks.
@@ -59,22 +64,24 @@ impl<'a> Shield<'a> {
         let mut covered = String::with_capacity(content.len());
         for (at, letter) in content.char_indices() {
             let rest = &content[at..];
-            let begins = self.controls.iter().any(|control| match strength {
-                Strength::Light => rest.starts_with(control),
-                Strength::Full => control.starts_with(letter),
-            });
+            let begins = self.firsts.contains(&letter)
+                && (strength == Strength::Full || self.any(|control| rest.starts_with(control)));
             let is_first = at == 0 || at == first_letter;
-            if begins || is_first && self.controls.iter().any(|control| continues(rest, control)) {
+            if begins || is_first && self.any(|control| continues(rest, control)) {
                 covered.push(self.mark);
             }
             covered.push(letter);
         }
         covered
     }
+
+    fn any(&self, mut holds: impl FnMut(&str) -> bool) -> bool {
+        self.controls.iter().any(|control| holds(control))
+    }
 }
 
 /// Whether `text` begins with the end of `control` or, perhaps trimmed, lies within it.
 fn continues(text: &str, control: &str) -> bool {
     let mut tails = control.char_indices().skip(1).map(|(at, _)| &control[at..]);
-    tails.any(|tail| tail.starts_with(text.trim_end()))
+    tails.any(|tail| text.starts_with(tail) || tail.starts_with(text.trim_end()))
 }

@@ -1,7 +1,7 @@
 //! Text to token ids and back, built from a GGUF file's metadata alone.
 //!
-//! Control tokens (`<|im_start|>`, `<|endoftext|>` …) never enter the merge model: they are found by
-//! [`ControlTokens`] before it, and only where the caller allows it. So plain text cannot become one.
+//! Control tokens (`<|im_start|>`, `<|endoftext|>` …) never enter the merge model: they are found in
+//! the text before it, and only where the caller allows it. So plain text cannot become one.
 
 mod bpe;
 mod control;

@@ -1,6 +1,8 @@
 //! Sessions on a scripted backend: what they evaluate, what they keep and how answers end. The model
 //! file gives the tokenizer and the template only.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod endings;
 mod prompts;
 mod text;
@@ -74,11 +76,11 @@ fn events(session: &mut Session) -> Vec<Event> {
 }
 
 fn texts(events: &[Event]) -> Vec<&str> {
-    let text = |event| match event {
-        &Event::Text { ref text, .. } => Some(text.as_str()),
+    let texts = events.iter().filter_map(|event| match event {
+        Event::Text { text, .. } => Some(text.as_str()),
         _ => None,
-    };
-    events.iter().filter_map(text).collect()
+    });
+    texts.collect()
 }
 
 /// The whole answer and why it ended.

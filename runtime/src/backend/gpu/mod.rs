@@ -31,7 +31,7 @@ const TOKEN_TILE: u32 = 8;
 pub struct GpuOptions {
     /// Use subgroups where the adapter has them.
     pub subgroups: bool,
-    /// Bytes that one storage binding may span, at most what the adapter allows.
+    /// Bytes of weights that one binding may span, at most what the adapter allows.
     pub max_binding_bytes: u64,
 }
 
@@ -194,11 +194,12 @@ impl Backend for Gpu {
 
     fn alloc(&mut self, n_f32: usize) -> Result<Buf> {
         let bytes = n_f32 as u64 * 4;
-        if bytes > self.max_binding {
+        let limit = self.ctx.device.limits().max_storage_buffer_binding_size;
+        if bytes > limit {
             return Err(Error::OutOfMemory(format!(
                 "a buffer of {} MB is over this GPU's limit of {} MB; use a smaller context",
                 bytes >> 20,
-                self.max_binding >> 20
+                limit >> 20
             )));
         }
         let buffer = storage(&self.ctx, n_f32 * 4)?;

