@@ -12,6 +12,10 @@ use naga::{
 
 include!("kernel_list.rs");
 
+/// What kernels may need beyond core WGSL; the host asks the adapter for each.
+const CAPABILITIES: Capabilities =
+    Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16_IN_FLOAT32).union(Capabilities::SHADER_INT64);
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
@@ -24,9 +28,8 @@ fn main() -> Result<()> {
     for &(name, per_weight, constants) in KERNELS {
         let weights: &[&str] = if per_weight { WEIGHTS } else { &[""] };
         for &weight in weights {
-            let source = resolve(name, weight)?;
-            let bindings =
-                validate(&source, constants).map_err(|e| format!("{name} {weight}: {e}"))?;
+            let source = resolve(&format!("kernels/{name}.wgsl"), weight)?;
+            let bindings = validate(&source, constants).map_err(|e| format!("{name} {weight}: {e}"))?;
             writeln!(
                 table,
                 "KernelSource {{ name: {name:?}, weight: {weight:?}, source: {source:?}, bindings: &{bindings:?} }},"
@@ -38,14 +41,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The kernel's text with each `#import name` line replaced by `shared/name.wgsl`, and
+/// The text of a file with each `#import name` line replaced by `shared/name.wgsl`, in depth, and
 /// `#import weight` by the file of the weight type.
-fn resolve(name: &str, weight: &str) -> Result<String> {
+fn resolve(path: &str, weight: &str) -> Result<String> {
     let mut out = String::new();
-    for line in fs::read_to_string(format!("kernels/{name}.wgsl"))?.lines() {
+    for line in fs::read_to_string(path)?.lines() {
         match line.strip_prefix("#import ") {
-            Some("weight") => out += &fs::read_to_string(format!("shared/weight_{weight}.wgsl"))?,
-            Some(import) => out += &fs::read_to_string(format!("shared/{import}.wgsl"))?,
+            Some("weight") => out += &resolve(&format!("shared/weight_{weight}.wgsl"), weight)?,
+            Some(import) => out += &resolve(&format!("shared/{import}.wgsl"), weight)?,
             None => {
                 out += line;
                 out.push('\n');
@@ -64,14 +67,11 @@ fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<bool>> {
     }
     full += source;
     let module = wgsl::parse_str(&full).map_err(|e| e.emit_to_string(&full))?;
-    Validator::new(
-        ValidationFlags::all(),
-        Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
-    )
-    .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
-    .subgroup_operations(naga::valid::SubgroupOperationSet::all())
-    .validate(&module)
-    .map_err(|e| e.emit_to_string(&full))?;
+    Validator::new(ValidationFlags::all(), CAPABILITIES)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(&full))?;
     let mut bindings: Vec<(u32, bool)> = module
         .global_variables
         .iter()

@@ -13,9 +13,31 @@ pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
     ("rms_norm", false, &[]),
     ("matmul", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matmul_subgroup", true, &[("TOKENS", 8), ("ROWS", 4)]),
+    ("matmul_subgroup_u64", true, &[("TOKENS", 8), ("ROWS", 4)]),
+    ("matvec_subgroup", true, &[("ROWS", 4), ("INPUT", 1)]),
+    ("matvec_subgroup_u64", true, &[("ROWS", 4), ("INPUT", 1)]),
     ("rope_kv", false, &[]),
     ("attention", false, &[("HEAD_DIM", 64), ("GROUP", 3)]),
-    ("attention_subgroup", false, &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8)]),
+    (
+        "attention_subgroup",
+        false,
+        &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8), ("TOKENS", 4)],
+    ),
+    (
+        "attention_subgroup_u64",
+        false,
+        &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8), ("TOKENS", 4)],
+    ),
+    (
+        "rope_attention_subgroup",
+        false,
+        &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8)],
+    ),
+    (
+        "rope_attention_subgroup_u64",
+        false,
+        &[("HEAD_DIM", 64), ("GROUP", 3), ("SUBGROUP", 8)],
+    ),
     ("silu_mul", false, &[]),
     ("read_bandwidth", false, &[("STRIDE", 1), ("WORDS_PER_LANE", 64)]),
 ];

@@ -50,20 +50,14 @@ impl ModelConfig {
     /// [`Error::Unsupported`] for an architecture or feature that is not run, and for a dimension
     /// that is missing or impossible.
     pub fn from_gguf(gguf: &Gguf) -> Result<ModelConfig> {
-        let architecture = gguf
-            .get_str("general.architecture")?
-            .unwrap_or_default()
-            .to_owned();
+        let architecture = gguf.get_str("general.architecture")?.unwrap_or_default().to_owned();
         if !ARCHITECTURES.contains(&architecture.as_str()) {
             return Err(Error::Unsupported(format!(
                 "architecture `{architecture}` is not run; these are: {}",
                 ARCHITECTURES.join(", ")
             )));
         }
-        let keys = Keys {
-            gguf,
-            architecture: &architecture,
-        };
+        let keys = Keys { gguf, architecture: &architecture };
         keys.refuse_experts()?;
         let n_embd = keys.dim("embedding_length", None)?;
         let n_heads = keys.dim("attention.head_count", None)?;
@@ -111,11 +105,7 @@ impl ModelConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let bad = |what: &str| {
-            Err(Error::Unsupported(format!(
-                "the metadata is impossible: {what}"
-            )))
-        };
+        let bad = |what: &str| Err(Error::Unsupported(format!("the metadata is impossible: {what}")));
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return bad("attention.head_count is no multiple of attention.head_count_kv");
         }
@@ -144,9 +134,7 @@ fn vocabulary(gguf: &Gguf) -> Result<usize> {
         .ok_or_else(|| Error::Unsupported("the file has no token embedding".into()))?;
     match embedding.dims.as_slice() {
         [_, rows] if *rows <= u64::from(MAX_DIM) => Ok(*rows as usize),
-        dims => Err(Error::Unsupported(format!(
-            "the token embedding has the shape {dims:?}"
-        ))),
+        dims => Err(Error::Unsupported(format!("the token embedding has the shape {dims:?}"))),
     }
 }
 
@@ -168,16 +156,11 @@ impl Keys<'_> {
     }
 
     fn float(&self, key: &str, default: f32) -> Result<f32> {
-        Ok(self
-            .gguf
-            .get_f32(&format!("{}.{key}", self.architecture))?
-            .unwrap_or(default))
+        Ok(self.gguf.get_f32(&format!("{}.{key}", self.architecture))?.unwrap_or(default))
     }
 
     fn rope_scale(&self) -> Result<f32> {
-        let kind = self
-            .gguf
-            .get_str(&format!("{}.rope.scaling.type", self.architecture))?;
+        let kind = self.gguf.get_str(&format!("{}.rope.scaling.type", self.architecture))?;
         match kind {
             None | Some("none" | "linear") => self.float("rope.scaling.factor", 1.0),
             Some(other) => Err(Error::Unsupported(format!(
@@ -187,14 +170,9 @@ impl Keys<'_> {
     }
 
     fn refuse_experts(&self) -> Result<()> {
-        match self
-            .gguf
-            .get_u32(&format!("{}.expert_count", self.architecture))?
-        {
+        match self.gguf.get_u32(&format!("{}.expert_count", self.architecture))? {
             None | Some(0) => Ok(()),
-            Some(n) => Err(Error::Unsupported(format!(
-                "a mixture of {n} experts is not run"
-            ))),
+            Some(n) => Err(Error::Unsupported(format!("a mixture of {n} experts is not run"))),
         }
     }
 }

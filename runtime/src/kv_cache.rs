@@ -41,9 +41,7 @@ impl KvCache {
         cache.rope = b.alloc(rope.len())?;
         b.write(cache.rope, rope)?;
         for _ in 0..n_layers {
-            cache
-                .layers
-                .push((b.alloc(elements * capacity)?, b.alloc(elements * capacity)?));
+            cache.layers.push((b.alloc(elements * capacity)?, b.alloc(elements * capacity)?));
         }
         drop(b);
         Ok(cache)
@@ -73,10 +71,7 @@ impl KvCache {
     pub(crate) fn reserve(&self, n: usize) -> Result<()> {
         match self.len + n <= self.capacity {
             true => Ok(()),
-            false => Err(Error::ContextFull {
-                needed: self.len + n,
-                capacity: self.capacity,
-            }),
+            false => Err(Error::ContextFull { needed: self.len + n, capacity: self.capacity }),
         }
     }
 

@@ -6,10 +6,7 @@ use std::{
 };
 
 use crate::{
-    backend::{
-        self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, MatmulParams,
-        RmsNormParams, RopeKvParams, SiluMulParams,
-    },
+    backend::{self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, MatmulParams},
     chat_template::ChatTemplate,
     config::ModelConfig,
     error::{Error, Result},
@@ -74,15 +71,7 @@ impl Model {
         let scratch = Scratch::new(&config, backend.as_mut())?;
         let device = backend.device().clone();
         let backend = Arc::new(Mutex::new(backend));
-        Ok(Arc::new(Model {
-            config,
-            tokenizer,
-            chat_template,
-            weights,
-            scratch,
-            device,
-            backend,
-        }))
+        Ok(Arc::new(Model { config, tokenizer, chat_template, weights, scratch, device, backend }))
     }
 
     /// Runs the forms of the forward pass once, so that drivers build their machine code now and
@@ -135,13 +124,7 @@ impl Model {
             .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
             .flat_map(|angle| [angle.cos(), angle.sin()])
             .collect();
-        KvCache::new(
-            &self.backend,
-            c.n_layers,
-            c.n_kv_heads * c.head_dim,
-            capacity,
-            &turns,
-        )
+        KvCache::new(&self.backend, c.n_layers, c.n_kv_heads * c.head_dim, capacity, &turns)
     }
 
     /// Appends `tokens` to the cache and writes the logits that `rows` asks for into `logits`,
@@ -262,59 +245,31 @@ impl Pass<'_, '_> {
             n_rows: c.n_vocab as u32,
             scale: 1.0,
         };
-        self.backend
-            .embed(s.hidden, self.model.weights.embedding, tokens, p);
+        self.backend.embed(s.hidden, self.model.weights.embedding, tokens, p);
         self.tap(None, "embedding", s.hidden, c.n_embd)
     }
 
     fn layer(&mut self, i: usize) -> Result<()> {
-        let Layer {
-            attn_norm,
-            qkv,
-            attn_out,
-            ffn_norm,
-            gate_up,
-            down,
-        } = self.model.weights.layers[i];
+        let Layer { attn_norm, qkv, attn_out, ffn_norm, gate_up, down } = self.model.weights.layers[i];
         let (c, s) = (&self.model.config, &self.model.scratch);
-        let (k_cache, v_cache) = self.kv.layers[i];
 
         // Attention: h += Wo · attend(rope(Wqkv · norm(h)))
-        self.rms_norm(s.normed, s.hidden, attn_norm, 0, self.n_tokens);
-        self.tap(Some(i), "attn_norm", s.normed, c.n_embd)?;
-        self.matmul(s.qkv, s.normed, qkv, [c.qkv_dim(), c.n_embd], false);
+        let p = self.matmul_params([c.qkv_dim(), c.n_embd]);
+        self.backend.norm_matmul(s.qkv, s.hidden, attn_norm, qkv, s.normed, p);
         self.tap(Some(i), "qkv", s.qkv, c.qkv_dim())?;
-        self.backend
-            .rope_kv(s.qkv, k_cache, v_cache, self.kv.rope, self.rope_params());
-        self.backend.attention(
-            s.attention,
-            s.qkv,
-            k_cache,
-            v_cache,
-            self.attention_params(),
-        );
+        let p = self.attention_params();
+        self.backend.rope_attention(s.attention, s.qkv, self.kv.layers[i], self.kv.rope, p);
         self.tap(Some(i), "attention", s.attention, c.n_heads * c.head_dim)?;
-        self.matmul(
-            s.hidden,
-            s.attention,
-            attn_out,
-            [c.n_embd, c.n_heads * c.head_dim],
-            true,
-        );
+        let p = self.matmul_params([c.n_embd, c.n_heads * c.head_dim]);
+        self.backend.matmul(s.hidden, s.attention, attn_out, MatmulParams { accumulate: 1, ..p });
         self.tap(Some(i), "attn_out", s.hidden, c.n_embd)?;
 
         // Feed-forward: h += Wdown · (silu(Wgate · norm(h)) * (Wup · norm(h)))
-        self.rms_norm(s.normed, s.hidden, ffn_norm, 0, self.n_tokens);
-        self.tap(Some(i), "ffn_norm", s.normed, c.n_embd)?;
-        self.matmul(s.gate_up, s.normed, gate_up, [2 * c.n_ff, c.n_embd], false);
+        let p = self.matmul_params([2 * c.n_ff, c.n_embd]);
+        self.backend.norm_matmul(s.gate_up, s.hidden, ffn_norm, gate_up, s.normed, p);
         self.tap(Some(i), "gate_up", s.gate_up, 2 * c.n_ff)?;
-        let p = SiluMulParams {
-            n_tokens: self.n_tokens as u32,
-            n_ff: c.n_ff as u32,
-        };
-        self.backend.silu_mul(s.activated, s.gate_up, p);
-        self.tap(Some(i), "silu_mul", s.activated, c.n_ff)?;
-        self.matmul(s.hidden, s.activated, down, [c.n_embd, c.n_ff], true);
+        let p = MatmulParams { accumulate: 1, ..self.matmul_params([c.n_embd, c.n_ff]) };
+        self.backend.gated_matmul(s.hidden, s.gate_up, down, s.activated, p);
         self.tap(Some(i), "ffn_out", s.hidden, c.n_embd)
     }
 
@@ -329,15 +284,12 @@ impl Pass<'_, '_> {
         logits.resize((self.n_tokens - first) * c.n_vocab, 0.0);
         for (i, out) in logits.chunks_mut(LOGIT_BATCH * c.n_vocab).enumerate() {
             let n = out.len() / c.n_vocab;
-            self.rms_norm(
-                s.normed,
-                s.hidden,
-                w.output_norm,
-                first + i * LOGIT_BATCH,
-                n,
-            );
-            let p = matmul_params(n, [c.n_vocab, c.n_embd], false);
-            self.backend.matmul(s.logits, s.normed, w.output, p);
+            let p = MatmulParams {
+                n_tokens: n as u32,
+                first_token: (first + i * LOGIT_BATCH) as u32,
+                ..self.matmul_params([c.n_vocab, c.n_embd])
+            };
+            self.backend.norm_matmul(s.logits, s.hidden, w.output_norm, w.output, s.normed, p);
             self.backend.read(s.logits, out)?;
             if let Some(tap) = &mut self.tap {
                 tap("logits", out);
@@ -349,37 +301,15 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, first_token: usize, n_tokens: usize) {
-        let c = &self.model.config;
-        let p = RmsNormParams {
-            n_tokens: n_tokens as u32,
-            n_cols: c.n_embd as u32,
-            first_token: first_token as u32,
-            eps: c.norm_eps,
-        };
-        self.backend.rms_norm(out, x, weight, p);
-    }
-
-    /// `shape` is that of the weight, `[rows, columns]`.
-    fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, shape: [usize; 2], accumulate: bool) {
-        self.backend.matmul(
-            out,
-            x,
-            weight,
-            matmul_params(self.n_tokens, shape, accumulate),
-        );
-    }
-
-    fn rope_params(&self) -> RopeKvParams {
-        let c = &self.model.config;
-        RopeKvParams {
+    /// For all tokens of the pass; `shape` is that of the weight, `[rows, columns]`.
+    fn matmul_params(&self, [n_rows, n_cols]: [usize; 2]) -> MatmulParams {
+        MatmulParams {
             n_tokens: self.n_tokens as u32,
-            pos: self.kv.len() as u32,
-            n_heads: c.n_heads as u32,
-            n_kv_heads: c.n_kv_heads as u32,
-            head_dim: c.head_dim as u32,
-            rope_dim: c.rope_dim as u32,
-            kv_capacity: self.kv.capacity() as u32,
+            n_rows: n_rows as u32,
+            n_cols: n_cols as u32,
+            out_cols: n_rows as u32,
+            eps: self.model.config.norm_eps,
+            ..Default::default()
         }
     }
 
@@ -393,6 +323,7 @@ impl Pass<'_, '_> {
             head_dim: c.head_dim as u32,
             kv_capacity: self.kv.capacity() as u32,
             scale: 1.0 / (c.head_dim as f32).sqrt(),
+            rope_dim: c.rope_dim as u32,
         }
     }
 
@@ -408,16 +339,5 @@ impl Pass<'_, '_> {
             None => tap(part, &self.copy),
         }
         Ok(())
-    }
-}
-
-fn matmul_params(n_tokens: usize, [n_rows, n_cols]: [usize; 2], accumulate: bool) -> MatmulParams {
-    MatmulParams {
-        n_tokens: n_tokens as u32,
-        n_rows: n_rows as u32,
-        n_cols: n_cols as u32,
-        row_begin: 0,
-        out_cols: n_rows as u32,
-        accumulate: u32::from(accumulate),
     }
 }

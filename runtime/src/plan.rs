@@ -8,6 +8,7 @@ use crate::{
     gguf::Gguf,
     model,
     quant::{BLOCK, WeightType},
+    weights::{EMBEDDING, OUTPUT},
 };
 
 /// Bytes that a model takes on a backend at a context size.
@@ -21,6 +22,9 @@ pub struct Plan {
     pub kv_cache: u64,
     /// Activations of a forward pass.
     pub activations: u64,
+    /// Bytes of the weights that one decoded token reads: all of them, but a single row of an
+    /// embedding that is not the output matrix too.
+    pub read_per_token: u64,
     /// Tensors and bytes in the file by type, e.g. `Q4_1`.
     pub types: BTreeMap<String, (usize, u64)>,
 }
@@ -33,20 +37,23 @@ impl Plan {
     pub fn new(gguf: &Gguf, on_gpu: bool, n_ctx: usize) -> Result<Plan> {
         let c = ModelConfig::from_gguf(gguf)?;
         let mut types = BTreeMap::new();
-        let mut weights = 0;
+        let (mut weights, mut read_per_token) = (0, 0);
+        let is_tied = gguf.tensor(OUTPUT).is_none();
         for info in gguf.tensors() {
             let entry: &mut (usize, u64) = types.entry(format!("{:?}", info.ty)).or_default();
             entry.0 += 1;
             entry.1 += info.n_bytes();
-            weights += match gguf
-                .tensor(&info.name)
-                .filter(|t| on_gpu && t.dims().len() > 1)
-            {
+            let bytes = match gguf.tensor(&info.name).filter(|t| on_gpu && t.dims().len() > 1) {
                 Some(t) if t.cols().is_multiple_of(BLOCK) => {
                     let (quants, scales) = WeightType::of(&t)?.gpu_bytes(t.rows(), t.cols());
                     (quants + scales) as u64
                 }
                 _ => info.n_bytes(),
+            };
+            weights += bytes;
+            read_per_token += match info.name == EMBEDDING && !is_tied {
+                true => bytes / c.n_vocab as u64,
+                false => bytes,
             };
         }
         Ok(Plan {
@@ -54,6 +61,7 @@ impl Plan {
             weights,
             kv_cache: (n_ctx * (c.kv_elements_per_position() + c.rope_dim) * 4) as u64,
             activations: (model::scratch_elements(&c) * 4) as u64,
+            read_per_token,
             types,
         })
     }

@@ -11,7 +11,7 @@ use crate::{
 /// Weights of one block of every type that the GPU reads, and columns it pads nothing to.
 pub const BLOCK: usize = 32;
 /// Rows that the GPU layout interleaves.
-pub const INTERLEAVE: usize = 8;
+pub const INTERLEAVE: usize = 32;
 
 /// A weight type that the runtime computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,21 +86,16 @@ impl WeightType {
                     *o = f16_to_f32(*b);
                 }
             }
-            Self::Q4_0 => blocks::<18>(bytes, out, |b, out| {
-                let d = f16_to_f32([b[0], b[1]]);
-                nibbles(&b[2..], out, d, -8.0 * d);
+            Self::Q4_0 => blocks(bytes, out, |[d0, d1, quants @ ..]: &[u8; 18], out| {
+                let d = f16_to_f32([*d0, *d1]);
+                nibbles(quants, out, d, -8.0 * d);
             }),
-            Self::Q4_1 => blocks::<20>(bytes, out, |b, out| {
-                nibbles(
-                    &b[4..],
-                    out,
-                    f16_to_f32([b[0], b[1]]),
-                    f16_to_f32([b[2], b[3]]),
-                );
+            Self::Q4_1 => blocks(bytes, out, |[d0, d1, m0, m1, quants @ ..]: &[u8; 20], out| {
+                nibbles(quants, out, f16_to_f32([*d0, *d1]), f16_to_f32([*m0, *m1]));
             }),
-            Self::Q8_0 => blocks::<34>(bytes, out, |b, out| {
-                let d = f16_to_f32([b[0], b[1]]);
-                for (o, q) in out.iter_mut().zip(&b[2..]) {
+            Self::Q8_0 => blocks(bytes, out, |[d0, d1, quants @ ..]: &[u8; 34], out| {
+                let d = f16_to_f32([*d0, *d1]);
+                for (o, q) in out.iter_mut().zip(quants) {
                     *o = d * f32::from(*q as i8);
                 }
             }),
@@ -132,14 +127,7 @@ impl WeightType {
     /// Repacks rows of a file into the layout of `shaders/shared/layout.wgsl`. `quants` and
     /// `scales` have the sizes of [`gpu_bytes`](Self::gpu_bytes) for these rows and are zero where
     /// no row exists.
-    pub fn repack(
-        self,
-        bytes: &[u8],
-        rows: usize,
-        cols: usize,
-        quants: &mut [u8],
-        scales: &mut [u8],
-    ) {
+    pub fn repack(self, bytes: &[u8], rows: usize, cols: usize, quants: &mut [u8], scales: &mut [u8]) {
         let blocks = cols / BLOCK;
         let (words, head) = (self.gpu_words(), self.header_bytes());
         let block_bytes = head + words * 16;
@@ -174,28 +162,23 @@ impl WeightType {
 }
 
 #[inline(always)]
-fn blocks<const BYTES: usize>(
-    bytes: &[u8],
-    out: &mut [f32],
-    f: impl Fn(&[u8; BYTES], &mut [f32; BLOCK]),
-) {
-    for (b, o) in bytes
-        .as_chunks::<BYTES>()
-        .0
-        .iter()
-        .zip(out.as_chunks_mut::<BLOCK>().0)
-    {
+fn blocks<const BYTES: usize>(bytes: &[u8], out: &mut [f32], f: impl Fn(&[u8; BYTES], &mut [f32; BLOCK])) {
+    for (b, o) in bytes.as_chunks::<BYTES>().0.iter().zip(out.as_chunks_mut::<BLOCK>().0) {
         f(b, o);
     }
 }
 
-/// `out[i] = q[i] * d + m`, low nibbles first.
+/// `out[i] = q[i] * d + m`, low nibbles first. In two loops over arrays, of bytes and of floats,
+/// because the compiler vectorises these and not one loop over both.
 #[inline(always)]
-fn nibbles(quants: &[u8], out: &mut [f32; BLOCK], d: f32, m: f32) {
-    let (low, high) = out.split_at_mut(BLOCK / 2);
-    for ((l, h), q) in low.iter_mut().zip(high).zip(quants) {
-        *l = f32::from(q & 15) * d + m;
-        *h = f32::from(q >> 4) * d + m;
+fn nibbles(quants: &[u8; BLOCK / 2], out: &mut [f32; BLOCK], d: f32, m: f32) {
+    let mut q = [0u8; BLOCK];
+    for i in 0..BLOCK / 2 {
+        q[i] = quants[i] & 15;
+        q[BLOCK / 2 + i] = quants[i] >> 4;
+    }
+    for i in 0..BLOCK {
+        out[i] = f32::from(q[i] as i8) * d + m;
     }
 }
 
@@ -208,11 +191,7 @@ fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     // 2^112 moves the exponent's bias from 15 to 127 and makes subnormals normal.
     let finite = f32::from_bits(rest) * f32::from_bits(0x7780_0000);
     let special = rest | 0x7f80_0000;
-    let bits = if rest >= 0x7c00 << 13 {
-        special
-    } else {
-        finite.to_bits()
-    };
+    let bits = if rest >= 0x7c00 << 13 { special } else { finite.to_bits() };
     f32::from_bits(bits | sign)
 }
 
@@ -239,14 +218,8 @@ mod tests {
     #[test]
     fn every_half_converts_as_the_half_crate_does() {
         for bits in 0..=u16::MAX {
-            let (ours, theirs) = (
-                f16_to_f32(bits.to_le_bytes()),
-                f16::from_bits(bits).to_f32(),
-            );
-            assert!(
-                ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()),
-                "{bits:#06x}"
-            );
+            let (ours, theirs) = (f16_to_f32(bits.to_le_bytes()), f16::from_bits(bits).to_f32());
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{bits:#06x}");
         }
     }
 

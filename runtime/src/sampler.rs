@@ -45,27 +45,14 @@ impl Default for SamplerConfig {
 impl SamplerConfig {
     /// The likeliest token each time: no randomness, no penalty.
     pub fn greedy() -> SamplerConfig {
-        SamplerConfig {
-            temperature: 0.0,
-            repetition_penalty: 1.0,
-            ..SamplerConfig::default()
-        }
+        SamplerConfig { temperature: 0.0, repetition_penalty: 1.0, ..SamplerConfig::default() }
     }
 
     fn check(&self) -> Result<()> {
         let ranges = [
-            (
-                self.temperature >= 0.0 && self.temperature.is_finite(),
-                "temperature must be 0 or more",
-            ),
-            (
-                self.top_p > 0.0 && self.top_p <= 1.0,
-                "top-p must be above 0 and at most 1",
-            ),
-            (
-                self.min_p >= 0.0 && self.min_p <= 1.0,
-                "min-p must be from 0 to 1",
-            ),
+            (self.temperature >= 0.0 && self.temperature.is_finite(), "temperature must be 0 or more"),
+            (self.top_p > 0.0 && self.top_p <= 1.0, "top-p must be above 0 and at most 1"),
+            (self.min_p >= 0.0 && self.min_p <= 1.0, "min-p must be from 0 to 1"),
             (
                 self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite(),
                 "the repetition penalty must be above 0; 1 switches it off",
@@ -101,12 +88,7 @@ impl Sampler {
     /// [`Error::InvalidArgument`] for a setting out of its range.
     pub fn new(config: SamplerConfig) -> Result<Sampler> {
         config.check()?;
-        Ok(Sampler {
-            random: Rand32::new(config.seed),
-            config,
-            candidates: Vec::new(),
-            recent: Vec::new(),
-        })
+        Ok(Sampler { random: Rand32::new(config.seed), config, candidates: Vec::new(), recent: Vec::new() })
     }
 
     /// The settings.
@@ -148,11 +130,7 @@ impl Sampler {
         self.recent.dedup();
         for &token in &self.recent {
             if let Some(logit) = logits.get_mut(token as usize) {
-                *logit = if *logit > 0.0 {
-                    *logit / penalty
-                } else {
-                    *logit * penalty
-                };
+                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
             }
         }
     }
@@ -239,9 +217,8 @@ fn min_p(candidates: &mut Vec<Candidate>, p: f32) {
 /// The candidate at `uniform` (0 to 1, without 1) of the softmax at `temperature`.
 fn draw(candidates: &[Candidate], temperature: f32, uniform: f64) -> Option<Token> {
     let highest = highest_logit(candidates);
-    let weight = |candidate: &Candidate| {
-        (f64::from(candidate.logit - highest) / f64::from(temperature)).exp()
-    };
+    let weight =
+        |candidate: &Candidate| (f64::from(candidate.logit - highest) / f64::from(temperature)).exp();
     let mut rest = uniform * candidates.iter().map(weight).sum::<f64>();
     let mut last = None;
     for candidate in candidates {

@@ -10,7 +10,8 @@ use crate::{
 
 /// The token embedding, which is the output matrix too where the file has no other.
 pub(crate) const EMBEDDING: &str = "token_embd.weight";
-const OUTPUT: &str = "output.weight";
+/// The output matrix, where the file has one of its own.
+pub(crate) const OUTPUT: &str = "output.weight";
 
 /// The weights of one layer; a matrix is `[rows, columns]`.
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +43,13 @@ impl Weights {
             Some(_) => load.matrix(&[(OUTPUT.into(), c.n_vocab)], c.n_embd)?,
             None => embedding,
         };
-        let layers = (0..c.n_layers)
-            .map(|i| load.layer(i, c))
-            .collect::<Result<_>>()?;
+        let layers = (0..c.n_layers).map(|i| load.layer(i, c)).collect::<Result<_>>()?;
         let output_norm = load.vector("output_norm.weight", c.n_embd)?;
         let rope_factors = match gguf.tensor("rope_freqs.weight") {
-            Some(t) => Some(
-                load.checked(t, &[c.rope_dim / 2])
-                    .and_then(|t| dequantize_tensor(&t))?,
-            ),
+            Some(t) => Some(load.checked(t, &[c.rope_dim / 2]).and_then(|t| dequantize_tensor(&t))?),
             None => None,
         };
-        Ok(Weights {
-            embedding,
-            layers,
-            output_norm,
-            output,
-            rope_factors,
-        })
+        Ok(Weights { embedding, layers, output_norm, output, rope_factors })
     }
 }
 
@@ -75,20 +65,10 @@ impl Loader<'_> {
         self.refuse_bias(i)?;
         Ok(Layer {
             attn_norm: self.vector(&name("attn_norm"), c.n_embd)?,
-            qkv: self.matrix(
-                &[
-                    (name("attn_q"), q),
-                    (name("attn_k"), kv),
-                    (name("attn_v"), kv),
-                ],
-                c.n_embd,
-            )?,
+            qkv: self.matrix(&[(name("attn_q"), q), (name("attn_k"), kv), (name("attn_v"), kv)], c.n_embd)?,
             attn_out: self.matrix(&[(name("attn_output"), c.n_embd)], q)?,
             ffn_norm: self.vector(&name("ffn_norm"), c.n_embd)?,
-            gate_up: self.matrix(
-                &[(name("ffn_gate"), c.n_ff), (name("ffn_up"), c.n_ff)],
-                c.n_embd,
-            )?,
+            gate_up: self.matrix(&[(name("ffn_gate"), c.n_ff), (name("ffn_up"), c.n_ff)], c.n_embd)?,
             down: self.matrix(&[(name("ffn_down"), c.n_embd)], c.n_ff)?,
         })
     }
@@ -97,10 +77,7 @@ impl Loader<'_> {
     fn matrix(&mut self, parts: &[(String, usize)], cols: usize) -> Result<Buf> {
         let tensors = parts
             .iter()
-            .map(|(name, rows)| {
-                self.tensor(name)
-                    .and_then(|t| self.checked(t, &[cols, *rows]))
-            })
+            .map(|(name, rows)| self.tensor(name).and_then(|t| self.checked(t, &[cols, *rows])))
             .collect::<Result<Vec<_>>>()?;
         self.backend.upload(&tensors)
     }
@@ -119,12 +96,7 @@ impl Loader<'_> {
     }
 
     fn checked(&self, tensor: TensorView, dims: &[usize]) -> Result<TensorView> {
-        if tensor
-            .dims()
-            .iter()
-            .map(|d| *d as usize)
-            .eq(dims.iter().copied())
-        {
+        if tensor.dims().iter().map(|d| *d as usize).eq(dims.iter().copied()) {
             return Ok(tensor);
         }
         Err(Error::Unsupported(format!(
@@ -136,16 +108,8 @@ impl Loader<'_> {
 
     fn refuse_bias(&self, layer: usize) -> Result<()> {
         let prefix = format!("blk.{layer}.");
-        match self
-            .gguf
-            .tensors()
-            .iter()
-            .find(|t| t.name.starts_with(&prefix) && t.name.ends_with(".bias"))
-        {
-            Some(t) => Err(Error::Unsupported(format!(
-                "the bias {} is not run",
-                t.name
-            ))),
+        match self.gguf.tensors().iter().find(|t| t.name.starts_with(&prefix) && t.name.ends_with(".bias")) {
+            Some(t) => Err(Error::Unsupported(format!("the bias {} is not run", t.name))),
             None => Ok(()),
         }
     }

@@ -5,6 +5,10 @@
 #import dot4
 #import attention_io
 
+@group(0) @binding(2) var<storage, read> k_cache: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> v_cache: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
 const TILE: u32 = 64u;
 const OUT = (HEAD_DIM + TILE - 1u) / TILE;
 

@@ -1,4 +1,5 @@
 // embed: one lane dequantises one block of one token's row.
+#import quants_u32
 #import layout
 #import weight
 

@@ -1,5 +1,6 @@
 // matmul without subgroups: a lane owns ROWS rows, a workgroup WORKGROUP * ROWS rows of TOKENS tokens;
 // every lane reads the same x.
+#import words_u32
 #import layout
 #import weight
 #import dot4
@@ -9,14 +10,14 @@ override WORKGROUP: u32 = 64;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first_row = group.x * WORKGROUP * ROWS + lane;
+    let all_lane = group.x * WORKGROUP + lane;
     let first_token = group.y * TOKENS;
     let n_blocks = p.n_cols / 32u;
     var sum: array<f32, TOKENS * ROWS>;
     for (var b = 0u; b < n_blocks; b++) {
         var block: array<Block, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-            block[r] = load_block(min(first_row + r * WORKGROUP, p.n_rows - 1u), b, n_blocks);
+            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
         }
         for (var i = 0u; i < 8u; i++) {
             var w: array<vec4<f32>, ROWS>;
@@ -24,8 +25,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 w[r] = weights(block[r], i);
             }
             for (var t = 0u; t < TOKENS; t++) {
-                let token = min(first_token + t, p.n_tokens - 1u);
-                let xv = x[token * (p.n_cols / 4u) + b * 8u + i];
+                let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
+                let xv = x_at(token * (p.n_cols / 4u) + b * 8u + i);
                 for (var r = 0u; r < ROWS; r++) {
                     sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]);
                 }
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     for (var t = 0u; t < TOKENS; t++) {
         for (var r = 0u; r < ROWS; r++) {
-            store(first_token + t, first_row + r * WORKGROUP, sum[t * ROWS + r]);
+            store(first_token + t, row_of(all_lane, r, ROWS), sum[t * ROWS + r]);
         }
     }
 }

@@ -7,13 +7,11 @@ struct AttentionParams {
     head_dim: u32,
     kv_capacity: u32,
     scale: f32,
+    rope_dim: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: AttentionParams;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k_cache: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v_cache: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 // A score that no finite one falls below, and that stays finite in a difference.
 const MASKED: f32 = -1e30;

@@ -6,10 +6,11 @@ struct MatmulParams {
     row_begin: u32,
     out_cols: u32,
     accumulate: u32,
+    first_token: u32,
+    eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: MatmulParams;
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 fn store(token: u32, row: u32, sum: f32) {

@@ -32,9 +32,7 @@ impl KernelSource {
 
 /// Finds a kernel by name and weight type (empty where it reads no weight).
 pub fn kernel(name: &str, weight: &str) -> Option<&'static KernelSource> {
-    KERNELS
-        .iter()
-        .find(|k| k.name == name && k.weight == weight)
+    KERNELS.iter().find(|k| k.name == name && k.weight == weight)
 }
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
@@ -48,14 +46,7 @@ mod tests {
         macro_rules! list {
             ($($t:ident),*) => { vec![$((stringify!($t), params::$t::FIELDS, size_of::<params::$t>())),*] };
         }
-        list!(
-            EmbedParams,
-            RmsNormParams,
-            MatmulParams,
-            RopeKvParams,
-            AttentionParams,
-            SiluMulParams
-        )
+        list!(EmbedParams, RmsNormParams, MatmulParams, RopeKvParams, AttentionParams, SiluMulParams)
     }
 
     #[test]
@@ -64,6 +55,7 @@ mod tests {
         for kernel in KERNELS {
             let example = [
                 ("TOKENS", 8),
+                ("INPUT", 1),
                 ("ROWS", 4),
                 ("HEAD_DIM", 64),
                 ("GROUP", 3),
@@ -86,9 +78,6 @@ mod tests {
                 seen += 1;
             }
         }
-        assert!(
-            seen >= rust_params().len(),
-            "a kernel lost its params struct"
-        );
+        assert!(seen >= rust_params().len(), "a kernel lost its params struct");
     }
 }

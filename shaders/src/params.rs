@@ -48,7 +48,7 @@ params! {
         eps: f32,
     }
 
-    /// `matmul`: `out[t, row_begin + r] (+)= sum_k weight[r, k] * x[t, k]`.
+    /// `matmul`: `out[t, row_begin + r] (+)= sum_k weight[r, k] * x[first_token + t, k]`.
     MatmulParams {
         /// Rows of `x` and `out`.
         n_tokens: u32,
@@ -62,6 +62,10 @@ params! {
         out_cols: u32,
         /// 1: add to what `out` holds (the residual stream); 0: overwrite.
         accumulate: u32,
+        /// First row of `x` that is read; `out` starts at row 0.
+        first_token: u32,
+        /// Added to the mean square where `x` is normalised on the way in.
+        eps: f32,
     }
 
     /// `rope_kv`: rotates the query heads of `qkv` in place, and writes the rotated key heads and
@@ -100,6 +104,8 @@ params! {
         kv_capacity: u32,
         /// Factor on the scores.
         scale: f32,
+        /// Elements of a head that are rotated, where attention rotates too.
+        rope_dim: u32,
     }
 
     /// `silu_mul`: `out[t, i] = silu(gate_up[t, i]) * gate_up[t, n_ff + i]`.
@@ -108,5 +114,27 @@ params! {
         n_tokens: u32,
         /// Columns of `out`; `gate_up` has twice as many.
         n_ff: u32,
+    }
+}
+
+impl MatmulParams {
+    /// The norm in front of a matmul that normalises its input.
+    pub fn rms_norm(&self) -> RmsNormParams {
+        let MatmulParams { n_tokens, n_cols, first_token, eps, .. } = *self;
+        RmsNormParams { n_tokens, n_cols, first_token, eps }
+    }
+
+    /// The gating in front of a matmul that gates its input.
+    pub fn silu_mul(&self) -> SiluMulParams {
+        SiluMulParams { n_tokens: self.n_tokens, n_ff: self.n_cols }
+    }
+}
+
+impl AttentionParams {
+    /// The rotation in front of attention.
+    pub fn rope_kv(&self) -> RopeKvParams {
+        let AttentionParams { n_tokens, pos, n_heads, n_kv_heads, head_dim, rope_dim, kv_capacity, .. } =
+            *self;
+        RopeKvParams { n_tokens, pos, n_heads, n_kv_heads, head_dim, rope_dim, kv_capacity }
     }
 }

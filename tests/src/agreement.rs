@@ -4,11 +4,7 @@
 pub fn nmse(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let square = |x: f64| x * x;
-    let error: f64 = a
-        .iter()
-        .zip(b)
-        .map(|(a, b)| square(f64::from(*a) - f64::from(*b)))
-        .sum();
+    let error: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
     let power: f64 = b.iter().map(|b| square(f64::from(*b))).sum();
     if error == 0.0 { 0.0 } else { error / power }
 }
@@ -17,22 +13,14 @@ pub fn nmse(a: &[f32], b: &[f32]) -> f64 {
 pub fn std_dev(values: &[f32]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    (values
-        .iter()
-        .map(|v| (f64::from(*v) - mean).powi(2))
-        .sum::<f64>()
-        / n)
-        .sqrt()
+    (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 /// Largest absolute difference; NaN counts as infinite.
 pub fn max_difference(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let differ = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).abs();
-    a.iter().zip(b).map(differ).fold(
-        0.0,
-        |m, d| if d.is_nan() { f64::INFINITY } else { m.max(d) },
-    )
+    a.iter().zip(b).map(differ).fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { m.max(d) })
 }
 
 /// `ln sum exp`.

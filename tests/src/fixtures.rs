@@ -7,9 +7,7 @@ use serde::Deserialize;
 
 /// A file below `tests/fixtures`.
 pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
 /// A tiny model with the reference's logits; see `tests/fixtures/tiny/README.md`.
@@ -28,8 +26,7 @@ pub struct TinyModel {
 impl TinyModel {
     /// All that are committed.
     pub fn all() -> Vec<TinyModel> {
-        let text = fs::read_to_string(path("tiny/manifest.json"))
-            .expect("the manifest of the tiny models");
+        let text = fs::read_to_string(path("tiny/manifest.json")).expect("the manifest of the tiny models");
         serde_json::from_str(&text).expect("a manifest of tiny models")
     }
 
@@ -39,9 +36,7 @@ impl TinyModel {
         let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
         let values = |name: &str| -> Vec<f32> {
             let data = tensors.tensor(name).expect("a tensor of logits").data();
-            data.chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect()
+            data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
         };
         let mut logits = values("prompt_logits");
         let n_vocab = logits.len() / self.prompt.len();
@@ -57,20 +52,11 @@ impl TinyModel {
 pub fn smollm2() -> PathBuf {
     let cache = || {
         let home = || env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache"));
-        let root = env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(home)?;
+        let root = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
         Some(root.join("halfbyte/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
     };
-    let path = env::var_os("HALFBYTE_MODEL")
-        .map(PathBuf::from)
-        .or_else(cache)
-        .unwrap_or_default();
-    assert!(
-        path.is_file(),
-        "the model {} is missing: run `cargo xtask model` first",
-        path.display()
-    );
+    let path = env::var_os("HALFBYTE_MODEL").map(PathBuf::from).or_else(cache).unwrap_or_default();
+    assert!(path.is_file(), "the model {} is missing: run `cargo xtask model` first", path.display());
     path
 }
 
@@ -116,8 +102,7 @@ pub struct TextNll {
 impl SmolLm2 {
     /// The committed reference.
     pub fn load() -> SmolLm2 {
-        let text =
-            fs::read_to_string(path("smollm2.json")).expect("the reference of the real model");
+        let text = fs::read_to_string(path("smollm2.json")).expect("the reference of the real model");
         serde_json::from_str(&text).expect("a reference of the real model")
     }
 }

@@ -185,13 +185,7 @@ impl GgufWriter {
 
     /// Adds a tensor with its data.
     pub fn tensor(self, name: &str, dims: &[u64], ty: u32, data: Vec<u8>) -> Self {
-        self.raw_tensor(RawTensor {
-            name: name.into(),
-            dims: dims.to_vec(),
-            ty,
-            offset: None,
-            data,
-        })
+        self.raw_tensor(RawTensor { name: name.into(), dims: dims.to_vec(), ty, offset: None, data })
     }
 
     /// Adds a tensor as it is.

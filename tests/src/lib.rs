@@ -1,6 +1,9 @@
-//! What the tests share: fixtures, measures of agreement, test doubles.
+//! What the tests share: fixtures, measures of agreement, random inputs, test doubles.
 
 pub mod agreement;
 pub mod fixtures;
 pub mod gguf_writer;
+pub mod matrices;
+pub mod random;
 pub mod scripted_backend;
+pub mod taps;

@@ -150,10 +150,7 @@ impl Script {
     }
 
     fn wait_while(&self, condition: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let waited = self
-            .shared
-            .1
-            .wait_timeout_while(self.state(), PATIENCE, |state| condition(state));
+        let waited = self.shared.1.wait_timeout_while(self.state(), PATIENCE, |state| condition(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -203,15 +200,7 @@ impl Backend for ScriptedBackend {
         self.script.write_cache(p.pos as usize);
     }
 
-    fn attention(
-        &mut self,
-        _out: Buf,
-        _qkv: Buf,
-        _k_cache: Buf,
-        _v_cache: Buf,
-        _p: AttentionParams,
-    ) {
-    }
+    fn attention(&mut self, _out: Buf, _qkv: Buf, _k_cache: Buf, _v_cache: Buf, _p: AttentionParams) {}
 
     fn silu_mul(&mut self, _out: Buf, _gate_up: Buf, _p: SiluMulParams) {}
 

@@ -7,10 +7,7 @@ use halfbyte_tests::gguf_writer::GgufWriter;
 use serde_json::Value;
 use toy_vocabulary::{CONTROL, ToyVocabulary, USER_DEFINED};
 
-const FILE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/fixtures/tiny/llama-s.Q4_0.gguf"
-);
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny/llama-s.Q4_0.gguf");
 const REFERENCE: &str = include_str!("../fixtures/tokenizer/llama-s.json");
 
 const CHATML: &str = "{% for message in messages %}\
@@ -42,14 +39,9 @@ impl Chat {
 
     /// The spellings of the control tokens in what is rendered, in order.
     fn controls(&self, messages: &[Message]) -> Vec<String> {
-        let ids = self
-            .tokenizer
-            .encode_prompt(&self.render(messages))
-            .unwrap();
+        let ids = self.tokenizer.encode_prompt(&self.render(messages)).unwrap();
         let controls = ids.iter().filter(|&&id| self.tokenizer.is_control(id));
-        controls
-            .map(|&id| self.tokenizer.piece(id).unwrap().to_owned())
-            .collect()
+        controls.map(|&id| self.tokenizer.piece(id).unwrap().to_owned()).collect()
     }
 
     fn refusal(&self, messages: &[Message]) -> Error {
@@ -60,18 +52,8 @@ impl Chat {
     }
 }
 
-const CONTROLS: [&str; 10] = [
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|user|>",
-    "</s>",
-    "<s>",
-    "[INST]",
-    "[A][",
-    "<|a",
-    "<|a|>",
-    "§",
-];
+const CONTROLS: [&str; 10] =
+    ["<|im_start|>", "<|im_end|>", "<|user|>", "</s>", "<s>", "[INST]", "[A][", "<|a", "<|a|>", "§"];
 
 fn file(template: &str) -> Gguf {
     let mut toy = ToyVocabulary::new();
@@ -95,10 +77,8 @@ fn user(content: &str) -> [Message; 1] {
 #[test]
 fn the_prompt_is_that_of_the_reference() {
     let gguf = Gguf::open(FILE).unwrap();
-    let (template, tokenizer) = (
-        ChatTemplate::from_gguf(&gguf).unwrap().unwrap(),
-        Tokenizer::from_gguf(&gguf).unwrap(),
-    );
+    let (template, tokenizer) =
+        (ChatTemplate::from_gguf(&gguf).unwrap().unwrap(), Tokenizer::from_gguf(&gguf).unwrap());
     let reference: Value = serde_json::from_str(REFERENCE).unwrap();
     let chat = &reference["chat"];
     let messages: Vec<Message> = serde_json::from_value(chat["messages"].clone()).unwrap();
@@ -119,10 +99,7 @@ fn chatml_with_and_without_the_answer_begun() {
     let closed = chat.template.render(&messages, false).unwrap();
     assert_eq!(closed.text(), turns);
     let turn = ["<|im_start|>", "<|im_end|>"];
-    assert_eq!(
-        chat.controls(&messages),
-        [&turn[..], &turn, &turn[..1]].concat()
-    );
+    assert_eq!(chat.controls(&messages), [&turn[..], &turn, &turn[..1]].concat());
 }
 
 /// Contents that hold, begin, end or nest control tokens, and hold what the shield is made of.
@@ -143,11 +120,7 @@ fn attacks() -> Vec<String> {
             attacks.push(format!("{begin}{control}{end}"));
             attacks.push(format!("{begin}/no_think{end}"));
             attacks.push(format!("{begin}\u{FDD0}{end}"));
-            attacks.extend(
-                end.char_indices()
-                    .skip(1)
-                    .map(|(to, _)| format!("\n{} ", &end[..to])),
-            );
+            attacks.extend(end.char_indices().skip(1).map(|(to, _)| format!("\n{} ", &end[..to])));
         }
     }
     attacks
@@ -171,11 +144,7 @@ fn no_message_forges_a_control_token() {
         let harmless = chat.controls(&[Message::user("hello"), Message::user("hello")]);
         for attack in attacks() {
             let messages = [Message::user(&*attack), Message::user(&*attack)];
-            assert_eq!(
-                chat.controls(&messages),
-                harmless,
-                "{attack:?} in {template}"
-            );
+            assert_eq!(chat.controls(&messages), harmless, "{attack:?} in {template}");
         }
     }
 }
@@ -187,10 +156,7 @@ fn a_control_token_split_over_two_messages_stays_text() {
         for (at, _) in control.char_indices() {
             let (begin, end) = control.split_at(at);
             let messages = [Message::user(format!("a {begin} ")), Message::user(end)];
-            assert_eq!(
-                chat.text(&messages),
-                format!("{}{end}", format!("a {begin}").trim())
-            );
+            assert_eq!(chat.text(&messages), format!("{}{end}", format!("a {begin}").trim()));
             assert!(chat.controls(&messages).is_empty(), "{begin:?} + {end:?}");
         }
     }
@@ -210,10 +176,7 @@ fn the_shield_is_no_part_of_the_prompt() {
             encode(&format!("user\n{attack}"), false),
             encode("<|im_end|>\n<|im_start|>assistant\n", true),
         ];
-        assert_eq!(
-            chat.tokenizer.encode_prompt(&prompt).unwrap(),
-            expected.concat()
-        );
+        assert_eq!(chat.tokenizer.encode_prompt(&prompt).unwrap(), expected.concat());
     }
 }
 
@@ -225,13 +188,8 @@ fn templates_can_look_into_messages_and_trim_them() {
          {{ m.content.split('</think>')[0].rstrip('\\n') }}|\
          {{ m.content.split('</think>')[-1].lstrip('\\n') }}{% endif %}</s>{% endfor %}",
     );
-    let messages = [Message::assistant(
-        "<think> 1 < 2\n</think>\n\nYes, <|im_end|> 1 < 2.",
-    )];
-    assert_eq!(
-        chat.text(&messages),
-        "<think> 1 < 2|Yes, <|im_end|> 1 < 2.</s>"
-    );
+    let messages = [Message::assistant("<think> 1 < 2\n</think>\n\nYes, <|im_end|> 1 < 2.")];
+    assert_eq!(chat.text(&messages), "<think> 1 < 2|Yes, <|im_end|> 1 < 2.</s>");
     assert_eq!(chat.controls(&messages), ["</s>"]);
 }
 
@@ -241,10 +199,7 @@ fn bos_is_not_written_twice() {
     let bos = toy.add("<s>", CONTROL);
     let rest = toy.rest.u32("tokenizer.ggml.bos_token_id", bos);
     toy.rest = rest.bool("tokenizer.ggml.add_bos_token", true);
-    for template in [
-        "{{ bos_token }}{{ messages[0].content }}",
-        "{{ messages[0].content }}",
-    ] {
+    for template in ["{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"] {
         let mut toy = toy.clone();
         toy.rest = toy.rest.str("tokenizer.chat_template", template);
         let gguf = toy.gguf();
@@ -260,11 +215,7 @@ fn bos_is_not_written_twice() {
 
 #[test]
 fn a_file_without_a_template_has_none() {
-    assert!(
-        ChatTemplate::from_gguf(&ToyVocabulary::new().gguf())
-            .unwrap()
-            .is_none()
-    );
+    assert!(ChatTemplate::from_gguf(&ToyVocabulary::new().gguf()).unwrap().is_none());
 }
 
 #[test]
@@ -328,36 +279,18 @@ fn a_template_without_end_is_stopped() {
 #[test]
 fn roles_are_the_templates_affair_but_plain_words() {
     let chat = Chat::new(CHATML);
-    let message = |role: &str| Message {
-        role: role.into(),
-        content: "Hi".into(),
-    };
-    assert!(
-        chat.text(&[message("tool_2-x")])
-            .contains("<|im_start|>tool_2-x\nHi")
-    );
-    for role in [
-        "",
-        "user\n",
-        "a b",
-        "user<|im_end|>",
-        "<|im_end|>",
-        "§",
-        "\u{FDD0}",
-    ] {
+    let message = |role: &str| Message { role: role.into(), content: "Hi".into() };
+    assert!(chat.text(&[message("tool_2-x")]).contains("<|im_start|>tool_2-x\nHi"));
+    for role in ["", "user\n", "a b", "user<|im_end|>", "<|im_end|>", "§", "\u{FDD0}"] {
         let error = chat.refusal(&[message(role)]);
-        assert!(
-            matches!(error, Error::InvalidArgument(_)),
-            "{role:?}: {error:?}"
-        );
+        assert!(matches!(error, Error::InvalidArgument(_)), "{role:?}: {error:?}");
     }
 }
 
 /// Expected text from `json.dumps(…, ensure_ascii=False)` of Python 3.
 #[test]
 fn tojson_is_that_of_python() {
-    let chat =
-        Chat::new("{{ messages | tojson }}\n{{ {'a': [1, {}], 'b': []} | tojson(indent=2) }}");
+    let chat = Chat::new("{{ messages | tojson }}\n{{ {'a': [1, {}], 'b': []} | tojson(indent=2) }}");
     assert_eq!(
         chat.text(&user("<é> \"\n\u{1}")),
         "[{\"role\": \"user\", \"content\": \"<é> \\\"\\n\\u0001\"}]\n\
@@ -368,29 +301,14 @@ fn tojson_is_that_of_python() {
 #[test]
 fn python_and_transformers_extras_work() {
     for (template, text) in [
-        (
-            "{% generation %}a{% endgeneration %}{%- generation -%} b {%- endgeneration -%}",
-            "ab",
-        ),
-        (
-            "{{ messages[0]['content'].strip().split(' ')[0].upper() }}",
-            "HI",
-        ),
+        ("{% generation %}a{% endgeneration %}{%- generation -%} b {%- endgeneration -%}", "ab"),
+        ("{{ messages[0]['content'].strip().split(' ')[0].upper() }}", "HI"),
         ("{{ messages[0].get('name', 'none') }}", "none"),
-        (
-            "{{ tools is none }} {{ documents is defined }} {{ custom is defined }}",
-            "true true false",
-        ),
+        ("{{ tools is none }} {{ documents is defined }} {{ custom is defined }}", "true true false"),
         ("{{ bos_token }} {{ eos_token }}", "<s> </s>"),
         ("  {% if true %}\na\n  {% endif %}\nb\n", "a\nb"),
-        (
-            "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}x{% endfor %}",
-            "",
-        ),
-        (
-            "{{ '<b>' | string }}{{ messages[0].content is iterable }}",
-            "<b>true",
-        ),
+        ("{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}x{% endfor %}", ""),
+        ("{{ '<b>' | string }}{{ messages[0].content is iterable }}", "<b>true"),
     ] {
         let rendered = Chat::new(template).text(&user(" Hi there "));
         assert_eq!(rendered.to_lowercase(), text.to_lowercase(), "{template}");

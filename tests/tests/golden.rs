@@ -26,21 +26,13 @@ fn check(open: impl Fn() -> Box<dyn Backend>) {
         let n_prompt = tiny.prompt.len();
 
         let (mut logits, mut row) = (Vec::new(), Vec::new());
-        model
-            .forward(&tokens[..n_prompt], &mut kv, LogitRows::All, &mut logits)
-            .unwrap();
+        model.forward(&tokens[..n_prompt], &mut kv, LogitRows::All, &mut logits).unwrap();
         for token in &tokens[n_prompt..] {
-            model
-                .forward(&[*token], &mut kv, LogitRows::Last, &mut row)
-                .unwrap();
+            model.forward(&[*token], &mut kv, LogitRows::Last, &mut row).unwrap();
             logits.extend_from_slice(&row);
         }
         let deviation = max_difference(&logits, &reference) / std_dev(&reference);
-        println!(
-            "{:28} {:12} {deviation:.1e} standard deviations",
-            tiny.file,
-            model.device().backend
-        );
+        println!("{:28} {:12} {deviation:.1e} standard deviations", tiny.file, model.device().backend);
         if deviation > worst.0 {
             worst = (deviation, tiny.file.clone());
         }
@@ -60,18 +52,12 @@ fn gpu_matches_the_reference() {
 
 #[test]
 fn gpu_without_subgroups_matches_the_reference() {
-    let options = GpuOptions {
-        subgroups: false,
-        ..Default::default()
-    };
+    let options = GpuOptions { subgroups: false, ..Default::default() };
     check(|| Box::new(Gpu::open_with(options).unwrap()));
 }
 
 #[test]
 fn gpu_with_split_weights_matches_the_reference() {
-    let options = GpuOptions {
-        max_binding_bytes: 64 << 10,
-        ..Default::default()
-    };
+    let options = GpuOptions { max_binding_bytes: 64 << 10, ..Default::default() };
     check(|| Box::new(Gpu::open_with(options).unwrap()));
 }

@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::{
-    BackendChoice, Event, Gguf, LogitRows, Message, Model, SamplerConfig, Session, SessionOptions,
-    Tokenizer,
+    BackendChoice, Event, Gguf, LogitRows, Message, Model, SamplerConfig, Session, SessionOptions, Tokenizer,
 };
 use halfbyte_tests::agreement::{arg_max, log_sum_exp, std_dev};
 use halfbyte_tests::fixtures::{SmolLm2, smollm2};
@@ -15,37 +14,23 @@ const TOLERANCE: f64 = 1e-3;
 /// Relative, of the perplexity.
 const PERPLEXITY_TOLERANCE: f64 = 5e-3;
 
-static CPU: LazyLock<Arc<Model>> =
-    LazyLock::new(|| Model::open(smollm2(), BackendChoice::Cpu).unwrap());
-static GPU: LazyLock<Arc<Model>> =
-    LazyLock::new(|| Model::open(smollm2(), BackendChoice::Gpu).unwrap());
+static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Cpu).unwrap());
+static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Gpu).unwrap());
 
 fn check_logits(model: &Model) {
     let mut worst: f64 = 0.0;
     for case in SmolLm2::load().cases {
         let mut kv = model.new_kv_cache(128).unwrap();
         let mut logits = Vec::new();
-        model
-            .forward(&case.ids, &mut kv, LogitRows::Last, &mut logits)
-            .unwrap();
+        model.forward(&case.ids, &mut kv, LogitRows::Last, &mut logits).unwrap();
         for step in 0..case.greedy.len() {
             if step > 0 {
-                model
-                    .forward(
-                        &[case.greedy[step - 1]],
-                        &mut kv,
-                        LogitRows::Last,
-                        &mut logits,
-                    )
-                    .unwrap();
+                model.forward(&[case.greedy[step - 1]], &mut kv, LogitRows::Last, &mut logits).unwrap();
             }
             let deviation = std_dev(&logits);
             let top = case.top5_ids[step].iter().zip(case.top5_logits[step]);
             let differences = top.map(|(id, want)| (f64::from(logits[*id]) - want).abs());
-            let difference = differences.fold(
-                (log_sum_exp(&logits) - case.logsumexp[step]).abs(),
-                f64::max,
-            );
+            let difference = differences.fold((log_sum_exp(&logits) - case.logsumexp[step]).abs(), f64::max);
             worst = worst.max(difference / deviation);
             let margin = case.top5_logits[step][0] - case.top5_logits[step][1];
             if margin > 2.0 * TOLERANCE * deviation {
@@ -53,10 +38,7 @@ fn check_logits(model: &Model) {
             }
         }
     }
-    println!(
-        "{}: {worst:.1e} standard deviations",
-        model.device().backend
-    );
+    println!("{}: {worst:.1e} standard deviations", model.device().backend);
     assert!(worst < TOLERANCE, "{worst:.2e}");
 }
 
@@ -65,30 +47,17 @@ fn check_perplexity(model: &Model) {
     let mut kv = model.new_kv_cache(text.ids.len()).unwrap();
     let (mut logits, mut nll) = (Vec::new(), Vec::new());
     for (i, chunk) in text.ids.chunks(Model::BATCH).enumerate() {
-        model
-            .forward(chunk, &mut kv, LogitRows::All, &mut logits)
-            .unwrap();
+        model.forward(chunk, &mut kv, LogitRows::All, &mut logits).unwrap();
         let rows = logits.chunks_exact(model.config().n_vocab);
         let next = &text.ids[i * Model::BATCH + 1..];
-        nll.extend(
-            rows.zip(next)
-                .map(|(row, next)| log_sum_exp(row) - f64::from(row[*next as usize])),
-        );
+        nll.extend(rows.zip(next).map(|(row, next)| log_sum_exp(row) - f64::from(row[*next as usize])));
     }
     assert_eq!(nll.len(), text.nll.len());
     let perplexity = (nll.iter().sum::<f64>() / nll.len() as f64).exp();
-    println!(
-        "{}: perplexity {perplexity:.4}, reference {:.4}",
-        model.device().backend,
-        text.ppl
-    );
+    println!("{}: perplexity {perplexity:.4}, reference {:.4}", model.device().backend, text.ppl);
     assert!((perplexity / text.ppl - 1.0).abs() < PERPLEXITY_TOLERANCE);
     // Far below the bound on the mean: every single token must agree too.
-    let worst = nll
-        .iter()
-        .zip(&text.nll)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f64::max);
+    let worst = nll.iter().zip(&text.nll).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 0.02, "a token's log-likelihood is off by {worst}");
 }
 
@@ -132,16 +101,8 @@ fn prompts_render_and_tokenize_as_the_reference() {
 /// A whole turn on the GPU; the second one prefills only what is new.
 #[test]
 fn a_second_turn_reuses_the_cache() {
-    let greedy = SamplerConfig {
-        temperature: 0.0,
-        repetition_penalty: 1.0,
-        ..Default::default()
-    };
-    let options = SessionOptions {
-        sampler: greedy,
-        max_tokens: Some(48),
-        ..Default::default()
-    };
+    let greedy = SamplerConfig { temperature: 0.0, repetition_penalty: 1.0, ..Default::default() };
+    let options = SessionOptions { sampler: greedy, max_tokens: Some(48), ..Default::default() };
     let mut session = Session::new(Arc::clone(&GPU), options).unwrap();
     let answer = |session: &mut Session, messages: &[Message]| -> String {
         session.start(messages).unwrap();
@@ -163,9 +124,5 @@ fn a_second_turn_reuses_the_cache() {
     let second = answer(&mut session, &messages);
     assert!(second.contains("Rome"), "{second}");
     let stats = session.stats();
-    assert!(
-        stats.reused_tokens + 2 >= seen,
-        "{} of {seen} tokens were reused",
-        stats.reused_tokens
-    );
+    assert!(stats.reused_tokens + 2 >= seen, "{} of {seen} tokens were reused", stats.reused_tokens);
 }

@@ -7,10 +7,7 @@ use halfbyte_tests::gguf_writer::GgufWriter;
 use serde_json::Value;
 use toy_vocabulary::{CONTROL, NORMAL, ToyVocabulary, USER_DEFINED};
 
-const FILE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/fixtures/tiny/llama-s.Q4_0.gguf"
-);
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny/llama-s.Q4_0.gguf");
 const REFERENCE: &str = include_str!("../fixtures/tokenizer/llama-s.json");
 
 /// Ids in [`FILE`].
@@ -132,9 +129,8 @@ fn any_tokens_stream_to_what_they_decode_to() {
     let mut random = Random(3);
     for _ in 0..3000 {
         // Bytes that begin, continue and break characters.
-        let ids: Vec<Token> = (0..random.below(12))
-            .map(|_| random.below(tokenizer.vocab_size()) as Token)
-            .collect();
+        let ids: Vec<Token> =
+            (0..random.below(12)).map(|_| random.below(tokenizer.vocab_size()) as Token).collect();
         let mut decoder = StreamDecoder::new();
         let mut streamed = String::new();
         for &id in &ids {
@@ -231,13 +227,7 @@ fn digits_are_grouped_as_the_pre_tokenizer_says() {
     ] {
         let mut toy = ToyVocabulary::new();
         toy.pre = pre;
-        for (left, right) in [
-            ("1", "2"),
-            ("12", "3"),
-            ("4", "5"),
-            ("123", "45"),
-            ("6", "7"),
-        ] {
+        for (left, right) in [("1", "2"), ("12", "3"), ("4", "5"), ("123", "45"), ("6", "7")] {
             add_merge(&mut toy, left, right);
         }
         add_merge(&mut toy, "Ġ", "67");
@@ -268,12 +258,7 @@ fn merges_cannot_make_a_control_token() {
         let control = toy.add("ab", CONTROL);
         toy.merges.push("a b".into());
         let tokenizer = build(&toy);
-        assert!(
-            !tokenizer
-                .encode("ab abab", false)
-                .unwrap()
-                .contains(&control)
-        );
+        assert!(!tokenizer.encode("ab abab", false).unwrap().contains(&control));
         assert_eq!(tokenizer.encode("ab", true).unwrap(), [control]);
     }
 }
@@ -307,10 +292,7 @@ fn what_does_not_run_is_named() {
     let error = refusal(&toy.gguf());
     assert!(matches!(error, Error::Unsupported(_)));
     let text = error.to_string();
-    assert!(
-        text.contains("\"tekken\"") && text.contains("qwen2"),
-        "{text}"
-    );
+    assert!(text.contains("\"tekken\"") && text.contains("qwen2"), "{text}");
 
     toy.model = "llama";
     let error = refusal(&toy.gguf());
@@ -341,10 +323,7 @@ fn broken_metadata_is_a_typed_error() {
     for (what, gguf) in [
         ("tokenizer.ggml.model", keys(GgufWriter::new())),
         ("tokenizer.ggml.tokens", keys(model())),
-        (
-            "tokenizer.ggml.merges",
-            keys(model().strs("tokenizer.ggml.tokens", &["a"])),
-        ),
+        ("tokenizer.ggml.merges", keys(model().strs("tokenizer.ggml.tokens", &["a"]))),
         (
             "tokenizer.ggml.tokens",
             broken(|toy| {
@@ -363,10 +342,7 @@ fn broken_metadata_is_a_typed_error() {
         ("merge 0", broken(|toy| toy.merges.push("a ".into()))),
         ("merge 0", broken(|toy| toy.merges.push("a b".into()))),
         ("merge 0", broken(|toy| toy.merges.push("a zz".into()))),
-        (
-            "merge 0",
-            broken(|toy| toy.merges.push(format!("a {}", "b".repeat(5000)))),
-        ),
+        ("merge 0", broken(|toy| toy.merges.push(format!("a {}", "b".repeat(5000))))),
         (
             "eos_token_id is 256",
             broken(|toy| toy.rest = toy.rest.clone().u32("tokenizer.ggml.eos_token_id", 256)),
@@ -380,9 +356,7 @@ fn broken_metadata_is_a_typed_error() {
 
 #[test]
 fn metadata_of_the_wrong_type_is_a_typed_error() {
-    let file = GgufWriter::new()
-        .str("tokenizer.ggml.model", "gpt2")
-        .u32s("tokenizer.ggml.tokens", &[1, 2]);
+    let file = GgufWriter::new().str("tokenizer.ggml.model", "gpt2").u32s("tokenizer.ggml.tokens", &[1, 2]);
     let error = refusal(&Gguf::from_bytes(file.build()).unwrap());
     assert!(matches!(error, Error::Gguf(_)), "{error}");
 }

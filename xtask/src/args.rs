@@ -79,30 +79,22 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
 }
 
 fn parse_chat(args: &[String]) -> Result<ChatRequest> {
-    let (own, passed_on) = match args.iter().position(|arg| arg == "--") {
-        Some(at) => (&args[..at], &args[at + 1..]),
-        None => (args, &[][..]),
-    };
+    let mut parts = args.splitn(2, |arg| arg == "--");
+    let own = parts.next().unwrap_or_default();
+    let passed_on = parts.next().unwrap_or_default();
+    if let Some(option) = own.iter().find(|arg| arg.starts_with('-')) {
+        let hint = "the options of halfbyte chat go after `--`";
+        return Err(Error::Usage(format!("chat takes no `{option}`: {hint}")));
+    }
     let question = match own {
         [] => None,
-        [option, ..] if option.starts_with('-') => {
-            let hint = "the options of halfbyte chat go after `--`";
-            return Err(Error::Usage(format!("chat takes no `{option}`: {hint}")));
-        }
         [question] => Some(question.clone()),
-        [_, extra, ..] if extra.starts_with('-') => {
-            let hint = "the options of halfbyte chat go after `--`";
-            return Err(Error::Usage(format!("chat takes no `{extra}`: {hint}")));
-        }
         _ => {
             let message = "chat takes one question: put it in quotes";
             return Err(Error::Usage(message.to_owned()));
         }
     };
-    Ok(ChatRequest {
-        question,
-        options: passed_on.to_vec(),
-    })
+    Ok(ChatRequest { question, options: passed_on.to_vec() })
 }
 
 fn parse_steps(args: &[String]) -> Result<Vec<Step>> {
@@ -149,10 +141,7 @@ mod tests {
             parse_words(&["chat", "Why?", "--", "--seed", "1", "--", "x"]),
             chat(Some("Why?"), &["--seed", "1", "--", "x"])
         );
-        assert_eq!(
-            parse_words(&["chat", "--", "--help"]),
-            chat(None, &["--help"])
-        );
+        assert_eq!(parse_words(&["chat", "--", "--help"]), chat(None, &["--help"]));
     }
 
     #[test]
@@ -160,10 +149,7 @@ mod tests {
         let all = Step::ALL.to_vec();
         assert_eq!(parse_words(&["test"]), Ok(Task::Test { only: all }));
         let only = vec![Step::Fmt, Step::Clippy];
-        for words in [
-            &["test", "--only", "fmt,clippy"][..],
-            &["test", "--only=fmt,clippy"],
-        ] {
+        for words in [&["test", "--only", "fmt,clippy"][..], &["test", "--only=fmt,clippy"]] {
             let only = only.clone();
             assert_eq!(parse_words(words), Ok(Task::Test { only }));
         }

@@ -61,10 +61,7 @@ mod tests {
     fn the_question_and_the_options_follow_the_model() {
         let model = Path::new("/cache/m.gguf");
         let one = request(Some("Why?"), &["--seed", "1"]);
-        assert_eq!(
-            words(model, &one),
-            ["chat", "/cache/m.gguf", "Why?", "--seed", "1"]
-        );
+        assert_eq!(words(model, &one), ["chat", "/cache/m.gguf", "Why?", "--seed", "1"]);
         let interactive = ChatRequest::default();
         assert_eq!(words(model, &interactive), ["chat", "/cache/m.gguf"]);
     }

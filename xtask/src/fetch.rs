@@ -11,8 +11,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-const ATTEMPTS: u32 = 2;
-
 /// A file and its hash.
 pub(crate) struct Asset {
     pub(crate) file_name: &'static str,
@@ -25,11 +23,11 @@ pub(crate) struct Asset {
 /// or not intact. `download` is given an empty folder to work in and returns the file's path there.
 ///
 /// # Errors
-/// When the folder cannot be written, or `download` fails or fetches another file, twice.
+/// When the folder cannot be written, or `download` fails or fetches something else.
 pub(crate) fn ensure(
     asset: &Asset,
     folder: &Path,
-    download: impl Fn(&Path) -> Result<PathBuf>,
+    download: impl FnOnce(&Path) -> Result<PathBuf>,
 ) -> Result<PathBuf> {
     let path = folder.join(asset.file_name);
     if is_intact(asset, &path)? {
@@ -37,16 +35,10 @@ pub(crate) fn ensure(
     }
     fs::create_dir_all(folder).map_err(Error::io("cannot make the folder", folder))?;
     let _lock = lock(folder)?;
-    for attempt in 1.. {
-        if is_intact(asset, &path)? {
-            break;
-        }
-        match fetch(asset, &path, &folder.join(".download"), &download) {
-            Err(error) if attempt == ATTEMPTS => return Err(error),
-            Err(error) => eprintln!("{error}; trying again"),
-            Ok(()) => break,
-        }
+    if is_intact(asset, &path)? {
+        return Ok(path);
     }
+    fetch(asset, &path, &folder.join(".download"), download)?;
     Ok(path)
 }
 
@@ -61,24 +53,30 @@ fn lock(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// One attempt, by way of the folder `scratch`, which exists only meanwhile.
+/// Fetches `asset` to `path` by way of the folder `scratch`, which exists only meanwhile.
 fn fetch(
     asset: &Asset,
     path: &Path,
     scratch: &Path,
-    download: impl Fn(&Path) -> Result<PathBuf>,
+    download: impl FnOnce(&Path) -> Result<PathBuf>,
 ) -> Result<()> {
     remove(scratch)?;
     fs::create_dir(scratch).map_err(Error::io("cannot make the folder", scratch))?;
     let outcome = download(scratch).and_then(|fetched| {
         if !is_intact(asset, &fetched)? {
-            let name = asset.file_name;
-            return Err(Error::failed(format!("what was fetched is not {name}")));
+            return Err(wrong(asset));
         }
         fs::rename(&fetched, path).map_err(Error::io("cannot write", path))
     });
     remove(scratch)?;
     outcome
+}
+
+fn wrong(asset: &Asset) -> Error {
+    Error::failed(format!(
+        "what was fetched is not {} of {} bytes with SHA-256 {}",
+        asset.file_name, asset.bytes, asset.sha256
+    ))
 }
 
 fn remove(scratch: &Path) -> Result<()> {
@@ -153,9 +151,8 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = folder.read_dir().unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -184,20 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_download_is_tried_again_once() {
+    fn a_wrong_download_is_an_error_that_the_next_run_can_mend() {
         let root = tempfile::tempdir().unwrap();
-        let source = Source::new(&["ab", "abc"]);
-        assert!(source.ensure(root.path()).is_ok());
-        assert_eq!(source.calls.get(), 2);
-    }
-
-    #[test]
-    fn a_download_that_stays_bad_is_an_error_and_leaves_no_file() {
-        let root = tempfile::tempdir().unwrap();
-        let source = Source::new(&["abd", "abe", "abc"]);
+        let source = Source::new(&["abd", "abc"]);
         let error = source.ensure(root.path()).unwrap_err();
-        assert_eq!(error, Error::failed("what was fetched is not abc"));
+        assert_eq!(error, wrong(&ABC));
         assert_eq!(names(root.path()), [".lock"]);
+        assert!(source.ensure(root.path()).is_ok());
     }
 
     #[test]

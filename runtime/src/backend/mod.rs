@@ -70,6 +70,26 @@ pub trait Backend: Send {
     /// See [`SiluMulParams`].
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams);
 
+    /// `matmul` of `x` normalised as by `rms_norm` with `norm` and `p.eps`. `scratch` holds
+    /// `p.n_tokens` rows of `x`, which a backend may fill or leave alone.
+    fn norm_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
+        self.rms_norm(scratch, x, norm, p.rms_norm());
+        self.matmul(out, scratch, weight, MatmulParams { first_token: 0, ..p });
+    }
+
+    /// `matmul` of what `silu_mul` makes of `gate_up`. `scratch` is as for
+    /// [`norm_matmul`](Self::norm_matmul).
+    fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
+        self.silu_mul(scratch, gate_up, p.silu_mul());
+        self.matmul(out, scratch, weight, p);
+    }
+
+    /// `rope_kv`, then `attention`. What it leaves in the query heads of `qkv` is not specified.
+    fn rope_attention(&mut self, out: Buf, qkv: Buf, kv: (Buf, Buf), rope: Buf, p: AttentionParams) {
+        self.rope_kv(qkv, kv.0, kv.1, rope, p.rope_kv());
+        self.attention(out, qkv, kv.0, kv.1, p);
+    }
+
     /// Runs what was recorded and copies the start of `buf` into `out`. The only sync point.
     ///
     /// # Errors

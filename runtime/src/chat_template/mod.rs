@@ -53,10 +53,7 @@ impl Message {
     }
 
     fn new(role: &str, content: impl Into<String>) -> Message {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
+        Message { role: role.into(), content: content.into() }
     }
 }
 
@@ -106,8 +103,7 @@ impl ChatTemplate {
         let fixed = self.controls.spellings().chain([self.source.as_str()]);
         let shield = Shield::new(&self.controls, fixed.chain(contents))?;
 
-        let render =
-            |strength| self.render_covered(messages, add_generation_prompt, &shield, strength);
+        let render = |strength| self.render_covered(messages, add_generation_prompt, &shield, strength);
         let light = render(Strength::Light)?;
         let harmless = |message: &Message| shield.is_harmless(&message.content);
         if messages.iter().all(harmless) {
@@ -163,12 +159,7 @@ impl ChatTemplate {
     fn check_role(&self, role: &str) -> Result<()> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let plain = !role.is_empty() && role.chars().all(is_word);
-        if plain
-            && !self
-                .controls
-                .spellings()
-                .any(|control| role.contains(control))
-        {
+        if plain && !self.controls.spellings().any(|control| role.contains(control)) {
             return Ok(());
         }
         Err(Error::InvalidArgument(
@@ -189,15 +180,9 @@ impl ChatTemplate {
 /// An environment that renders `source` as `transformers` would.
 fn compile(source: &str) -> Result<Environment<'static>> {
     let broken = |error: minijinja::Error| {
-        Error::Template(format!(
-            "it is not valid: {error}; use another file of the model"
-        ))
+        Error::Template(format!("it is not valid: {error}; use another file of the model"))
     };
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()
-        .map_err(broken)?;
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(broken)?;
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.set_fuel(Some(FUEL));
@@ -207,9 +192,7 @@ fn compile(source: &str) -> Result<Environment<'static>> {
     environment.add_function("strftime_now", python::strftime_now);
     environment.add_filter("tojson", python::tojson);
     environment.add_test("iterable", is_iterable);
-    environment
-        .add_template_owned(NAME, python::without_generation_tags(source))
-        .map_err(broken)?;
+    environment.add_template_owned(NAME, python::without_generation_tags(source)).map_err(broken)?;
     Ok(environment)
 }
 

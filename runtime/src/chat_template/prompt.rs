@@ -10,19 +10,13 @@ pub struct Prompt {
 impl Prompt {
     /// Text without a template, none of which is a control token.
     pub fn plain(text: impl Into<String>) -> Prompt {
-        Prompt {
-            text: text.into(),
-            mark: None,
-        }
+        Prompt { text: text.into(), mark: None }
     }
 
     /// What a template made of shielded messages: a control token's spelling directly after `mark` is
     /// text, and the marks are no part of the prompt.
     pub(super) fn marked(text: String, mark: char) -> Prompt {
-        Prompt {
-            text,
-            mark: Some(mark),
-        }
+        Prompt { text, mark: Some(mark) }
     }
 
     /// The prompt as people read it. Encoding this string instead of the prompt would lose which

@@ -8,15 +8,7 @@ use minijinja::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-const WEEKDAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -38,10 +30,7 @@ pub(super) fn without_generation_tags(source: &str) -> String {
     let mut source = source.to_owned();
     for (tag, instead) in [("generation", "if true"), ("endgeneration", "endif")] {
         for (open, close) in [("{%-", "-%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%", "%}")] {
-            source = source.replace(
-                &format!("{open} {tag} {close}"),
-                &format!("{open} {instead} {close}"),
-            );
+            source = source.replace(&format!("{open} {tag} {close}"), &format!("{open} {instead} {close}"));
         }
     }
     source
@@ -153,10 +142,7 @@ pub(super) fn tojson(value: Value, options: Kwargs) -> Result<Value, Error> {
     let mut json = Vec::new();
     let unserialisable = |_| Error::from(ErrorKind::BadSerialization);
     value
-        .serialize(&mut Serializer::with_formatter(
-            &mut json,
-            PythonJson::new(indent),
-        ))
+        .serialize(&mut Serializer::with_formatter(&mut json, PythonJson::new(indent)))
         .map_err(unserialisable)?;
     let json = String::from_utf8(json).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
     Ok(Value::from_safe_string(json))
@@ -171,11 +157,7 @@ struct PythonJson {
 
 impl PythonJson {
     fn new(indent: Option<usize>) -> PythonJson {
-        PythonJson {
-            indent,
-            depth: 0,
-            is_empty: true,
-        }
+        PythonJson { indent, depth: 0, is_empty: true }
     }
 
     fn begin<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
@@ -216,11 +198,7 @@ impl Formatter for PythonJson {
         self.begin(writer, b"[")
     }
 
-    fn begin_array_value<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.separate(writer, first)
     }
 
@@ -237,11 +215,7 @@ impl Formatter for PythonJson {
         self.begin(writer, b"{")
     }
 
-    fn begin_object_key<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.separate(writer, first)
     }
 

@@ -41,11 +41,7 @@ impl<'a> Shield<'a> {
             .ok_or_else(|| Error::InvalidArgument("the messages use every character".into()))?;
         let controls: Vec<&str> = controls.spellings().collect();
         let firsts = controls.iter().filter_map(|control| control.chars().next());
-        Ok(Shield {
-            firsts: firsts.collect(),
-            controls,
-            mark,
-        })
+        Ok(Shield { firsts: firsts.collect(), controls, mark })
     }
 
     pub(super) fn mark(&self) -> char {

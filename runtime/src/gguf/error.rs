@@ -41,9 +41,7 @@ pub enum GgufError {
         available: u64,
     },
     /// A count that the rest of the file has no room for.
-    #[error(
-        "{what} claims {count} entries and the rest of the file holds {most} at most; {DAMAGED}"
-    )]
+    #[error("{what} claims {count} entries and the rest of the file holds {most} at most; {DAMAGED}")]
     CountTooLarge {
         /// What is counted.
         what: String,
@@ -117,9 +115,7 @@ pub enum GgufError {
         most: usize,
     },
     /// `general.alignment` is not a power of two of at least 8.
-    #[error(
-        "general.alignment is {alignment}, not a power of two from 8 up; convert the model again"
-    )]
+    #[error("general.alignment is {alignment}, not a power of two from 8 up; convert the model again")]
     BadAlignment {
         /// The alignment in the file.
         alignment: u64,
@@ -221,9 +217,7 @@ pub enum GgufError {
         found: String,
     },
     /// A metadata integer that does not fit the type asked for.
-    #[error(
-        "the metadata key {key:?} holds {value}, which is no {expected}; convert the model again"
-    )]
+    #[error("the metadata key {key:?} holds {value}, which is no {expected}; convert the model again")]
     OutOfRange {
         /// The key.
         key: String,

@@ -40,9 +40,7 @@ impl Gguf {
 
     /// A boolean.
     pub fn get_bool(&self, key: &str) -> Result<Option<bool>> {
-        self.scalar(key, "a boolean", |value| {
-            value.as_bool().ok_or(Misfit::Type)
-        })
+        self.scalar(key, "a boolean", |value| value.as_bool().ok_or(Misfit::Type))
     }
 
     /// A string.
@@ -115,16 +113,8 @@ fn text(value: &MetadataValue) -> Fit<&str> {
 fn refusal(key: &str, expected: &'static str, value: &MetadataValue, misfit: Misfit) -> GgufError {
     let key = key.to_owned();
     match misfit {
-        Misfit::Range(value) => GgufError::OutOfRange {
-            key,
-            expected,
-            value,
-        },
-        Misfit::Type => GgufError::WrongType {
-            key,
-            expected,
-            found: describe(value),
-        },
+        Misfit::Range(value) => GgufError::OutOfRange { key, expected, value },
+        Misfit::Type => GgufError::WrongType { key, expected, found: describe(value) },
     }
 }
 

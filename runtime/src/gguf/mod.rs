@@ -40,10 +40,7 @@ impl Gguf {
         let path = path.as_ref();
         let storage = File::open(path)
             .and_then(|file| Storage::map(&file))
-            .map_err(|source| Error::Io {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Gguf::new(storage)
     }
 
@@ -56,10 +53,7 @@ impl Gguf {
     }
 
     fn new(storage: Storage) -> Result<Gguf> {
-        Ok(Gguf {
-            header: Arc::new(Header::parse(storage.bytes())?),
-            storage: Arc::new(storage),
-        })
+        Ok(Gguf { header: Arc::new(Header::parse(storage.bytes())?), storage: Arc::new(storage) })
     }
 
     /// The version of the format, 2 or 3.

@@ -24,11 +24,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            budget: BUDGET,
-        }
+        Self { bytes, position: 0, budget: BUDGET }
     }
 
     /// Bytes read so far.
@@ -80,20 +76,14 @@ impl<'a> Reader<'a> {
         let count = self.u64(what)?;
         let most = self.remaining() / least;
         let fits = usize::try_from(count).ok().filter(|_| count <= most);
-        fits.ok_or_else(|| GgufError::CountTooLarge {
-            what: what.to_string(),
-            count,
-            most,
-        })
+        fits.ok_or_else(|| GgufError::CountTooLarge { what: what.to_string(), count, most })
     }
 
     fn text(&mut self, what: Arguments) -> Result<String> {
         let len = self.u64(what)?;
         let bytes = self.take(len, what)?;
         self.charge(bytes.len())?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| GgufError::NotUtf8 {
-            what: what.to_string(),
-        })
+        String::from_utf8(bytes.to_vec()).map_err(|_| GgufError::NotUtf8 { what: what.to_string() })
     }
 
     /// A key or a name of 1 to `most` bytes.
@@ -102,11 +92,7 @@ impl<'a> Reader<'a> {
         let what = || what.to_string();
         match name.len() {
             0 => Err(GgufError::EmptyName { what: what() }),
-            len if len > most => Err(GgufError::NameTooLong {
-                what: what(),
-                len,
-                most,
-            }),
+            len if len > most => Err(GgufError::NameTooLong { what: what(), len, most }),
             _ => Ok(name),
         }
     }
@@ -119,10 +105,7 @@ impl<'a> Reader<'a> {
 
     fn value_type(&mut self, what: Arguments) -> Result<ValueType> {
         let id = self.u32(what)?;
-        ValueType::from_u32(id).map_err(|_| GgufError::UnknownValueType {
-            what: what.to_string(),
-            id,
-        })
+        ValueType::from_u32(id).map_err(|_| GgufError::UnknownValueType { what: what.to_string(), id })
     }
 
     fn value(&mut self, ty: ValueType, depth: usize, what: Arguments) -> Result<MetadataValue> {
@@ -133,10 +116,8 @@ impl<'a> Reader<'a> {
                 let mut bytes = self.take(least_size(scalar), what)?;
                 let first = bytes.first().copied().unwrap_or_default();
                 // With all its bytes there, only a boolean can be wrong.
-                MetadataValue::read_from(&mut bytes, scalar).map_err(|_| GgufError::BadBool {
-                    what: what.to_string(),
-                    found: first,
-                })
+                MetadataValue::read_from(&mut bytes, scalar)
+                    .map_err(|_| GgufError::BadBool { what: what.to_string(), found: first })
             }
         }
     }
@@ -144,10 +125,7 @@ impl<'a> Reader<'a> {
     /// An array: the type of its elements, their number, the elements.
     fn values(&mut self, depth: usize, what: Arguments) -> Result<MetadataValue> {
         if depth > MAX_NESTING {
-            return Err(GgufError::NestedTooDeep {
-                what: what.to_string(),
-                most: MAX_NESTING,
-            });
+            return Err(GgufError::NestedTooDeep { what: what.to_string(), most: MAX_NESTING });
         }
         let element_type = self.value_type(what)?;
         let count = self.count(least_size(element_type), what)?;
@@ -157,11 +135,7 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             values.push(self.value(element_type, depth, what)?);
         }
-        Ok(MetadataValue::Array(Box::new(MetadataArray {
-            element_type,
-            length: count as u64,
-            values,
-        })))
+        Ok(MetadataValue::Array(Box::new(MetadataArray { element_type, length: count as u64, values })))
     }
 }
 

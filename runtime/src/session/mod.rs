@@ -184,11 +184,7 @@ impl Session {
             State::Running if self.cancel.is_cancelled() => return Ok(self.end_cancelled()),
             State::Running => {}
         }
-        let event = if self.kv.len() < self.n_prompt {
-            self.prefill()
-        } else {
-            self.decode()
-        };
+        let event = if self.kv.len() < self.n_prompt { self.prefill() } else { self.decode() };
         if event.is_err() {
             // A fault may surface late, so nothing evaluated before it is trusted.
             self.kv.truncate(0);
@@ -200,6 +196,11 @@ impl Session {
     /// What cancels the answer from another thread, this one and those that follow.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
+    }
+
+    /// The tokens of the prompt.
+    pub fn prompt(&self) -> &[Token] {
+        &self.tokens[..self.n_prompt]
     }
 
     /// The tokens of the answer, the one that ended the turn included.
@@ -243,11 +244,7 @@ impl Session {
         self.cancel.clear();
         self.state = State::Running;
         self.started = called;
-        self.stats = Stats {
-            prompt_tokens: tokens.len(),
-            reused_tokens: self.kv.len(),
-            ..Stats::default()
-        };
+        self.stats = Stats { prompt_tokens: tokens.len(), reused_tokens: self.kv.len(), ..Stats::default() };
         Ok(())
     }
 
@@ -262,10 +259,7 @@ impl Session {
             )));
         }
         if tokens.len() > self.n_ctx() {
-            return Err(Error::ContextFull {
-                needed: tokens.len(),
-                capacity: self.n_ctx(),
-            });
+            return Err(Error::ContextFull { needed: tokens.len(), capacity: self.n_ctx() });
         }
         Ok(())
     }
@@ -274,14 +268,7 @@ impl Session {
         let clock = Instant::now();
         let end = self.n_prompt.min(self.kv.len() + Model::BATCH);
         let is_last = end == self.n_prompt;
-        self.evaluate(
-            end,
-            if is_last {
-                LogitRows::Last
-            } else {
-                LogitRows::None
-            },
-        )?;
+        self.evaluate(end, if is_last { LogitRows::Last } else { LogitRows::None })?;
         self.stats.prefill += clock.elapsed();
         self.stats.prefilled_tokens = end - self.stats.reused_tokens;
         if let Some(limit) = self.limit().filter(|_| is_last) {
@@ -300,9 +287,7 @@ impl Session {
         }
         // The matrix may have more rows than the vocabulary has tokens, to round its shape.
         self.logits.truncate(self.model.tokenizer().vocab_size());
-        let token = self
-            .sampler
-            .sample(&mut self.logits, &self.tokens[self.n_prompt..])?;
+        let token = self.sampler.sample(&mut self.logits, &self.tokens[self.n_prompt..])?;
         self.tokens.push(token);
         let text = self.accept(token)?;
         self.count_token(clock);
@@ -312,8 +297,7 @@ impl Session {
     /// Brings `tokens[kv.len()..end]` into the cache.
     fn evaluate(&mut self, end: usize, rows: LogitRows) -> Result<()> {
         let tokens = &self.tokens[self.kv.len()..end];
-        self.model
-            .forward(tokens, &mut self.kv, rows, &mut self.logits)
+        self.model.forward(tokens, &mut self.kv, rows, &mut self.logits)
     }
 
     /// The text that is certain with a new token, which may end the answer.
@@ -335,9 +319,7 @@ impl Session {
 
     /// The limit that allows no further token, if one does.
     fn limit(&self) -> Option<StopReason> {
-        let is_long = self
-            .max_tokens
-            .is_some_and(|max| self.generated().len() >= max);
+        let is_long = self.max_tokens.is_some_and(|max| self.generated().len() >= max);
         // The last token of a full conversation cannot be evaluated.
         let is_full = self.tokens.len() > self.n_ctx();
         match (is_long, is_full) {

@@ -18,15 +18,9 @@ impl AnswerText {
     /// Refuses empty stop strings, which every text contains.
     pub(super) fn new(stops: Vec<String>) -> Result<AnswerText> {
         if stops.iter().any(String::is_empty) {
-            return Err(Error::InvalidArgument(
-                "a stop string must not be empty".into(),
-            ));
+            return Err(Error::InvalidArgument("a stop string must not be empty".into()));
         }
-        Ok(AnswerText {
-            decoder: StreamDecoder::new(),
-            stops,
-            held: String::new(),
-        })
+        Ok(AnswerText { decoder: StreamDecoder::new(), stops, held: String::new() })
     }
 
     /// Takes the next token; returns the text that is certain now, and whether a stop string, which
@@ -54,10 +48,7 @@ impl AnswerText {
 
 /// Bytes at the end of `text` that begin `stop`, without being all of it.
 fn overlap(text: &str, stop: &str) -> usize {
-    let mut beginnings = stop
-        .char_indices()
-        .rev()
-        .filter_map(|(end, _)| stop.get(..end));
+    let mut beginnings = stop.char_indices().rev().filter_map(|(end, _)| stop.get(..end));
     let longest = beginnings.find(|beginning| text.ends_with(beginning));
     longest.map_or(0, str::len)
 }

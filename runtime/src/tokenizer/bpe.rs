@@ -60,16 +60,12 @@ fn read_merges(gguf: &Gguf, vocabulary: &Vocabulary, ids: &Vocab) -> Result<Vec<
         .filter(|&(token, _)| vocabulary.is_control(token))
         .map(|(_, spelling)| spelling)
         .collect();
-    let lines = gguf
-        .get_strs("tokenizer.ggml.merges")?
-        .ok_or_else(|| missing("tokenizer.ggml.merges"))?;
+    let lines = gguf.get_strs("tokenizer.ggml.merges")?.ok_or_else(|| missing("tokenizer.ggml.merges"))?;
     let mut merges = Vec::with_capacity(lines.len());
     let mut merged = String::new();
     for (rank, line) in lines.into_iter().enumerate() {
         let (left, right) = split_merge(line).ok_or_else(|| {
-            Error::Tokenizer(format!(
-                "merge {rank} is not two tokens with a space between"
-            ))
+            Error::Tokenizer(format!("merge {rank} is not two tokens with a space between"))
         })?;
         merged.clear();
         merged.extend([left, right]);

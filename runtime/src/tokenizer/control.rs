@@ -35,11 +35,7 @@ impl ControlTokens {
             .match_kind(MatchKind::LeftmostLongest)
             .build(spellings.iter().map(|spelling| spelling.as_bytes()))
             .map_err(|error| Error::Tokenizer(format!("too many control tokens: {error}")))?;
-        Ok(ControlTokens {
-            spellings,
-            tokens,
-            matcher,
-        })
+        Ok(ControlTokens { spellings, tokens, matcher })
     }
 
     pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> + Clone {
@@ -58,12 +54,7 @@ impl ControlTokens {
                 continue;
             }
             push_text(&mut pieces, &text[done..found.start()], mark);
-            pieces.extend(
-                self.tokens
-                    .get(found.pattern().as_usize())
-                    .copied()
-                    .map(Piece::Control),
-            );
+            pieces.extend(self.tokens.get(found.pattern().as_usize()).copied().map(Piece::Control));
             done = found.end();
             at = done;
         }

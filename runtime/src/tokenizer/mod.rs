@@ -44,15 +44,8 @@ impl Tokenizer {
         let controls = ControlTokens::new(&vocabulary)?;
         let pre_tokenizer = PreTokenizer::from_gguf(gguf)?;
         let model = bpe::build(gguf, &vocabulary, pre_tokenizer)?;
-        let adds_bos = gguf
-            .get_bool("tokenizer.ggml.add_bos_token")?
-            .unwrap_or(pre_tokenizer.adds_bos);
-        Ok(Tokenizer {
-            vocabulary,
-            controls,
-            model,
-            adds_bos,
-        })
+        let adds_bos = gguf.get_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(pre_tokenizer.adds_bos);
+        Ok(Tokenizer { vocabulary, controls, model, adds_bos })
     }
 
     /// Number of tokens: every id is below it.
@@ -177,9 +170,7 @@ fn check_model(gguf: &Gguf) -> Result<()> {
 }
 
 fn missing(key: &str) -> Error {
-    Error::Tokenizer(format!(
-        "the file has no {key}; it needs to be converted again with its tokenizer"
-    ))
+    Error::Tokenizer(format!("the file has no {key}; it needs to be converted again with its tokenizer"))
 }
 
 /// A name from a file, fit for an error message whatever it holds.

@@ -33,20 +33,12 @@ pub(super) struct PreTokenizer {
 }
 
 const fn plain(names: &'static [&'static str], patterns: &'static [&'static str]) -> PreTokenizer {
-    PreTokenizer {
-        names,
-        patterns,
-        ignores_merges: false,
-        adds_bos: false,
-    }
+    PreTokenizer { names, patterns, ignores_merges: false, adds_bos: false }
 }
 
 const KNOWN: &[PreTokenizer] = &[
     plain(&["gpt-2", "mpt", "olmo"], &[GPT2]),
-    plain(
-        &["smollm", "starcoder", "refact", "command-r", "codeshell"],
-        &[ONE_DIGIT, GPT2],
-    ),
+    plain(&["smollm", "starcoder", "refact", "command-r", "codeshell"], &[ONE_DIGIT, GPT2]),
     PreTokenizer {
         names: &["llama-bpe", "llama3", "llama-v3"],
         patterns: &[LLAMA3],
@@ -68,16 +60,8 @@ impl PreTokenizer {
         });
         let known = KNOWN.iter().find(|known| known.names.contains(&name));
         known.copied().ok_or_else(|| {
-            let names: Vec<&str> = KNOWN
-                .iter()
-                .flat_map(|known| known.names)
-                .copied()
-                .collect();
-            Error::Unsupported(format!(
-                "the pre-tokenizer {}; known are {}",
-                quoted(name),
-                names.join(", ")
-            ))
+            let names: Vec<&str> = KNOWN.iter().flat_map(|known| known.names).copied().collect();
+            Error::Unsupported(format!("the pre-tokenizer {}; known are {}", quoted(name), names.join(", ")))
         })
     }
 
@@ -89,9 +73,7 @@ impl PreTokenizer {
             let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
             steps.push(PreTokenizerWrapper::Split(split));
         }
-        steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(
-            false, false, false,
-        )));
+        steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)));
         Ok(Sequence::new(steps))
     }
 }

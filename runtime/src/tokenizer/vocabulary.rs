@@ -58,21 +58,13 @@ impl Vocabulary {
             .map(Into::into)
             .collect();
         if Token::try_from(spellings.len()).is_err() {
-            return Err(Error::Tokenizer(
-                "the vocabulary has over 2^32 tokens".into(),
-            ));
+            return Err(Error::Tokenizer("the vocabulary has over 2^32 tokens".into()));
         }
         let kinds = read_kinds(gguf, spellings.len())?;
         let id = |role| read_id(gguf, role, spellings.len());
         let (bos, eos) = (id("bos")?, id("eos")?);
         let named_ends = [eos, id("eot")?, id("eom")?];
-        let mut vocabulary = Vocabulary {
-            spellings,
-            kinds,
-            bos,
-            eos,
-            ends: Vec::new(),
-        };
+        let mut vocabulary = Vocabulary { spellings, kinds, bos, eos, ends: Vec::new() };
         vocabulary.ends = vocabulary.find_ends(&named_ends);
         Ok(vocabulary)
     }
@@ -107,8 +99,7 @@ impl Vocabulary {
 
     /// Every token with its spelling, by id.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (Token, &str)> {
-        self.ids()
-            .zip(self.spellings.iter().map(|spelling| &**spelling))
+        self.ids().zip(self.spellings.iter().map(|spelling| &**spelling))
     }
 
     /// Appends the bytes that a token's spelling stands for; an unknown id has none.
@@ -171,18 +162,16 @@ fn kind_of((token, token_type): (usize, i32)) -> Result<Kind> {
         0 | 1 | 5 | 6 => Ok(Kind::Normal),
         2 | 3 => Ok(Kind::Control),
         4 => Ok(Kind::UserDefined),
-        other => Err(Error::Tokenizer(format!(
-            "token {token} has the type {other}; types go from 0 to 6"
-        ))),
+        other => Err(Error::Tokenizer(format!("token {token} has the type {other}; types go from 0 to 6"))),
     }
 }
 
 fn read_id(gguf: &Gguf, role: &str, n_tokens: usize) -> Result<Option<Token>> {
     let key = format!("tokenizer.ggml.{role}_token_id");
     match gguf.get_u32(&key)? {
-        Some(id) if id as usize >= n_tokens => Err(Error::Tokenizer(format!(
-            "{key} is {id}, but the vocabulary has {n_tokens} tokens"
-        ))),
+        Some(id) if id as usize >= n_tokens => {
+            Err(Error::Tokenizer(format!("{key} is {id}, but the vocabulary has {n_tokens} tokens")))
+        }
         id => Ok(id),
     }
 }

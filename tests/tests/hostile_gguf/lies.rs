@@ -15,13 +15,7 @@ macro_rules! refused {
 }
 
 fn f32_tensor(name: &str) -> RawTensor {
-    RawTensor {
-        name: name.into(),
-        dims: vec![8],
-        ty: tensor_type::F32,
-        offset: None,
-        data: vec![0; 32],
-    }
+    RawTensor { name: name.into(), dims: vec![8], ty: tensor_type::F32, offset: None, data: vec![0; 32] }
 }
 
 #[test]
@@ -73,17 +67,10 @@ fn lies_about_text() {
         GgufWriter::new().raw("k", value_type::STRING, string(b"\xc3")),
         GgufError::NotUtf8 { what } if what.contains("\"k\"")
     );
-    refused!(
-        GgufWriter::new().u32("", 1).u32("k", 1),
-        GgufError::EmptyName { .. }
-    );
+    refused!(GgufWriter::new().u32("", 1).u32("k", 1), GgufError::EmptyName { .. });
     refused!(
         GgufWriter::new().u32(&"k".repeat(65_536), 1),
-        GgufError::NameTooLong {
-            len: 65_536,
-            most: 65_535,
-            ..
-        }
+        GgufError::NameTooLong { len: 65_536, most: 65_535, .. }
     );
     refused!(
         GgufWriter::new().u32("k", 1).u32("other", 1).u32("k", 2),
@@ -103,22 +90,12 @@ fn lies_about_values() {
             GgufError::UnknownValueType { id: found, .. } if *found == id
         );
     }
-    refused!(
-        GgufWriter::new().raw("k", value_type::BOOL, [2]),
-        GgufError::BadBool { found: 2, .. }
-    );
+    refused!(GgufWriter::new().raw("k", value_type::BOOL, [2]), GgufError::BadBool { found: 2, .. });
     let nested = |depth| {
         let innermost = array(value_type::U8, 1, &[7]);
         (1..depth).fold(innermost, |inner, _| array(value_type::ARRAY, 1, &inner))
     };
-    assert!(
-        open(
-            GgufWriter::new()
-                .raw("k", value_type::ARRAY, nested(4))
-                .build()
-        )
-        .is_ok()
-    );
+    assert!(open(GgufWriter::new().raw("k", value_type::ARRAY, nested(4)).build()).is_ok());
     for depth in [5, 10_000] {
         refused!(
             GgufWriter::new().raw("k", value_type::ARRAY, nested(depth)),
@@ -132,13 +109,8 @@ fn lies_about_values() {
 fn nested_lies_do_not_multiply() {
     const ROOM: u64 = 4 << 20;
     let innermost = array(value_type::U8, ROOM, &vec![0; ROOM as usize]);
-    let value = (0..3).fold(innermost, |inner, _| {
-        array(value_type::ARRAY, ROOM / 12, &inner)
-    });
-    refused!(
-        GgufWriter::new().raw("k", value_type::ARRAY, value),
-        GgufError::Truncated { .. }
-    );
+    let value = (0..3).fold(innermost, |inner, _| array(value_type::ARRAY, ROOM / 12, &inner));
+    refused!(GgufWriter::new().raw("k", value_type::ARRAY, value), GgufError::Truncated { .. });
 }
 
 /// A sound length that costs 24 times its size in memory: refused by the budget, not by the system.
@@ -146,11 +118,7 @@ fn nested_lies_do_not_multiply() {
 fn a_header_beyond_the_budget_is_refused_before_it_is_reserved() {
     let bytes = vec![0; 12 << 20];
     refused!(
-        GgufWriter::new().raw(
-            "k",
-            value_type::ARRAY,
-            array(value_type::U8, bytes.len() as u64, &bytes)
-        ),
+        GgufWriter::new().raw("k", value_type::ARRAY, array(value_type::U8, bytes.len() as u64, &bytes)),
         GgufError::HeaderTooLarge { .. }
     );
 }
@@ -167,10 +135,7 @@ fn lies_about_alignment() {
         sound().str("general.alignment", "32"),
         GgufError::WrongType { key, .. } if key == "general.alignment"
     );
-    refused!(
-        sound().u64("general.alignment", 1 << 63),
-        GgufError::OutsideFile { data_len: 0, .. }
-    );
+    refused!(sound().u64("general.alignment", 1 << 63), GgufError::OutsideFile { data_len: 0, .. });
     for alignment in [8, 64, 4096] {
         let gguf = open(sound().alignment(alignment).build()).unwrap();
         assert_eq!(gguf.tensor("q8_0").unwrap().bytes(), [5; 68]);
@@ -186,36 +151,14 @@ fn lies_about_tensors() {
     };
     refused!(with(|t| t.name = b"\xff".into()), GgufError::NotUtf8 { what } if what.contains("tensor 5"));
     refused!(with(|t| t.name = vec![]), GgufError::EmptyName { .. });
-    refused!(
-        with(|t| t.name = vec![b'n'; 65]),
-        GgufError::NameTooLong {
-            len: 65,
-            most: 64,
-            ..
-        }
-    );
+    refused!(with(|t| t.name = vec![b'n'; 65]), GgufError::NameTooLong { len: 65, most: 64, .. });
     refused!(with(|t| t.name = "q4_0".into()), GgufError::DuplicateTensor { tensor } if tensor == "q4_0");
-    refused!(
-        with(|t| t.dims = vec![]),
-        GgufError::DimensionCount { count: 0, .. }
-    );
-    refused!(
-        with(|t| t.dims = vec![2, 2, 2, 1, 1]),
-        GgufError::DimensionCount { count: 5, .. }
-    );
-    refused!(
-        with(|t| t.dims = vec![8, 0]),
-        GgufError::ZeroDimension { .. }
-    );
+    refused!(with(|t| t.dims = vec![]), GgufError::DimensionCount { count: 0, .. });
+    refused!(with(|t| t.dims = vec![2, 2, 2, 1, 1]), GgufError::DimensionCount { count: 5, .. });
+    refused!(with(|t| t.dims = vec![8, 0]), GgufError::ZeroDimension { .. });
     refused!(with(|t| t.dims = vec![0]), GgufError::ZeroDimension { .. });
-    refused!(
-        with(|t| t.dims = vec![1 << 32; 4]),
-        GgufError::SizeOverflow { .. }
-    );
-    refused!(
-        with(|t| t.dims = vec![u64::MAX]),
-        GgufError::SizeOverflow { .. }
-    );
+    refused!(with(|t| t.dims = vec![1 << 32; 4]), GgufError::SizeOverflow { .. });
+    refused!(with(|t| t.dims = vec![u64::MAX]), GgufError::SizeOverflow { .. });
     for id in [4, 5, 31, 43, u32::MAX] {
         let mut tensor = f32_tensor("t");
         tensor.ty = id;
@@ -226,21 +169,9 @@ fn lies_about_tensors() {
     }
     refused!(
         with(|t| (t.ty, t.dims) = (tensor_type::Q4_0, vec![16, 2])),
-        GgufError::PartialBlock {
-            cols: 16,
-            block: 32,
-            ty: TensorType::Q4_0,
-            ..
-        }
+        GgufError::PartialBlock { cols: 16, block: 32, ty: TensorType::Q4_0, .. }
     );
-    refused!(
-        with(|t| t.offset = Some(4)),
-        GgufError::Unaligned {
-            offset: 4,
-            alignment: 32,
-            ..
-        }
-    );
+    refused!(with(|t| t.offset = Some(4)), GgufError::Unaligned { offset: 4, alignment: 32, .. });
 }
 
 #[test]

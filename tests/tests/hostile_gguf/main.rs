@@ -1,12 +1,7 @@
 //! Files that lie. Each kind of lie has its own error, no file makes the loader panic, none makes it
 //! reserve more memory than its own size explains, and what opens can be read to the last byte.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod counting_allocator;
 mod lies;
@@ -37,10 +32,7 @@ fn open(file: Vec<u8>) -> Result<Gguf, GgufError> {
 
 /// A sound file with all that the format has: strings, nested arrays, tensors of five types.
 fn sound() -> GgufWriter {
-    let nested = [
-        array(value_type::U8, 3, &[1, 2, 3]),
-        array(value_type::STRING, 1, &string("deep")),
-    ];
+    let nested = [array(value_type::U8, 3, &[1, 2, 3]), array(value_type::STRING, 1, &string("deep"))];
     GgufWriter::new()
         .str("general.architecture", "llama")
         .u32("llama.block_count", 2)
@@ -50,11 +42,7 @@ fn sound() -> GgufWriter {
         .strs("tokenizer.ggml.tokens", &["<s>", "hello", "", "wörld"])
         .f32s("tokenizer.ggml.scores", &[0.0, -1.0, -2.5])
         .i32s("tokenizer.ggml.token_type", &[3, 1, -1])
-        .raw(
-            "nested",
-            value_type::ARRAY,
-            array(value_type::ARRAY, 2, &nested.concat()),
-        )
+        .raw("nested", value_type::ARRAY, array(value_type::ARRAY, 2, &nested.concat()))
         .tensor("f32", &[5, 2], tensor_type::F32, vec![1; 40])
         .tensor("f16", &[7], tensor_type::F16, vec![2; 14])
         .tensor("q4_0", &[64, 3], tensor_type::Q4_0, vec![3; 108])
@@ -72,44 +60,19 @@ fn a_sound_file_gives_back_what_was_written() {
         assert_eq!(gguf.get_u64("llama.block_count").unwrap(), Some(2));
         let eps = gguf.get_f32("llama.attention.layer_norm_rms_epsilon");
         assert_eq!(eps.unwrap(), Some(1e-5));
-        assert_eq!(
-            gguf.get_bool("tokenizer.ggml.add_bos_token").unwrap(),
-            Some(true)
-        );
-        assert_eq!(
-            gguf.get_strs("tokenizer.ggml.tokens").unwrap(),
-            Some(vec!["<s>", "hello", "", "wörld"])
-        );
-        assert_eq!(
-            gguf.get_f32s("tokenizer.ggml.scores").unwrap(),
-            Some(vec![0.0, -1.0, -2.5])
-        );
-        assert_eq!(
-            gguf.get_i32s("tokenizer.ggml.token_type").unwrap(),
-            Some(vec![3, 1, -1])
-        );
+        assert_eq!(gguf.get_bool("tokenizer.ggml.add_bos_token").unwrap(), Some(true));
+        assert_eq!(gguf.get_strs("tokenizer.ggml.tokens").unwrap(), Some(vec!["<s>", "hello", "", "wörld"]));
+        assert_eq!(gguf.get_f32s("tokenizer.ggml.scores").unwrap(), Some(vec![0.0, -1.0, -2.5]));
+        assert_eq!(gguf.get_i32s("tokenizer.ggml.token_type").unwrap(), Some(vec![3, 1, -1]));
         assert_eq!(gguf.get_str("absent").unwrap(), None);
         let keys: Vec<_> = gguf.metadata().map(|(key, _)| key).collect();
-        assert_eq!(
-            (keys.len(), keys[1], keys[8]),
-            (9, "llama.block_count", "nested")
-        );
+        assert_eq!((keys.len(), keys[1], keys[8]), (9, "llama.block_count", "nested"));
 
-        let types: Vec<_> = gguf
-            .tensors()
-            .iter()
-            .map(|t| (t.ty, t.n_elements()))
-            .collect();
+        let types: Vec<_> = gguf.tensors().iter().map(|t| (t.ty, t.n_elements())).collect();
         use TensorType::{F16, F32, Q4_0, Q4_1, Q8_0};
-        assert_eq!(
-            types,
-            [(F32, 10), (F16, 7), (Q4_0, 192), (Q4_1, 128), (Q8_0, 64)]
-        );
+        assert_eq!(types, [(F32, 10), (F16, 7), (Q4_0, 192), (Q4_1, 128), (Q8_0, 64)]);
         let view = gguf.tensor("q4_1").unwrap();
-        assert_eq!(
-            (view.cols(), view.rows(), view.bytes()),
-            (32, 4, &[4u8; 80][..])
-        );
+        assert_eq!((view.cols(), view.rows(), view.bytes()), (32, 4, &[4u8; 80][..]));
         assert!(gguf.tensor("absent").is_none());
     }
 }
@@ -136,14 +99,7 @@ fn a_file_spelled_out_byte_by_byte_opens() {
 
 #[test]
 fn keys_of_any_form_open() {
-    let keys = [
-        "gpt-oss.block_count",
-        "General.NAME",
-        "a b",
-        "é",
-        "..",
-        "x.1-Y_z/",
-    ];
+    let keys = ["gpt-oss.block_count", "General.NAME", "a b", "é", "..", "x.1-Y_z/"];
     let mut writer = GgufWriter::new();
     for (i, key) in (0..).zip(keys) {
         writer = writer.u32(key, i);
@@ -194,9 +150,7 @@ fn a_value_of_another_type_is_an_error_and_not_absent() {
     assert!(wrong(gguf.get_i32s("llama.block_count").unwrap_err()));
     assert!(range(gguf.get_u32("negative").unwrap_err()));
     assert!(range(gguf.get_u64("negative").unwrap_err()));
-    assert!(range(
-        gguf.get_u32s("tokenizer.ggml.token_type").unwrap_err()
-    ));
+    assert!(range(gguf.get_u32s("tokenizer.ggml.token_type").unwrap_err()));
     assert_eq!(gguf.get_f32("wide").unwrap(), Some(0.5));
     assert_eq!(gguf.get_u32("small").unwrap(), Some(300));
     assert!(matches!(gguf.get("nested"), Some(MetadataValue::Array(a)) if a.len() == 2));
@@ -221,8 +175,5 @@ fn a_mapped_file_reads_like_one_in_memory_and_after_its_pages_were_released() {
     assert!(matches!(empty, Error::Gguf(GgufError::Truncated { .. })));
     let missing = Gguf::open(file.path().with_extension("absent")).unwrap_err();
     assert!(matches!(missing, Error::Io { .. }), "{missing}");
-    assert!(matches!(
-        Gguf::open(std::env::temp_dir()),
-        Err(Error::Io { .. })
-    ));
+    assert!(matches!(Gguf::open(std::env::temp_dir()), Err(Error::Io { .. })));
 }

@@ -9,19 +9,9 @@ fn every_cut_is_refused() {
     let (writer, file) = (sound(), sound().build());
     for len in 0..file.len() {
         let error = open(file[..len].to_vec()).expect_err("a cut file must be refused");
-        let in_header = matches!(
-            error,
-            GgufError::Truncated { .. } | GgufError::CountTooLarge { .. }
-        );
+        let in_header = matches!(error, GgufError::Truncated { .. } | GgufError::CountTooLarge { .. });
         let in_data = matches!(error, GgufError::OutsideFile { .. });
-        assert!(
-            if len < writer.header_len() {
-                in_header
-            } else {
-                in_data
-            },
-            "{len}: {error:?}"
-        );
+        assert!(if len < writer.header_len() { in_header } else { in_data }, "{len}: {error:?}");
     }
 }
 
@@ -44,18 +34,8 @@ impl Random {
 /// One to three changes: a flipped bit, an extreme number over 8 or 4 bytes, a cut; most of them in
 /// the header.
 fn mutate(file: &mut Vec<u8>, header_len: usize, random: &mut Random) {
-    const EXTREMES: [u64; 10] = [
-        0,
-        1,
-        33,
-        u32::MAX as u64,
-        1 << 31,
-        1 << 32,
-        1 << 62,
-        1 << 63,
-        u64::MAX - 31,
-        u64::MAX,
-    ];
+    const EXTREMES: [u64; 10] =
+        [0, 1, 33, u32::MAX as u64, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX - 31, u64::MAX];
     for _ in 0..1 + random.below(3) {
         let end = [24, header_len, header_len, file.len()][random.below(4)];
         let at = random.below(end.min(file.len()).max(1));
@@ -70,12 +50,7 @@ fn mutate(file: &mut Vec<u8>, header_len: usize, random: &mut Random) {
             6..=7 => 4,
             _ => 0,
         };
-        for (byte, new) in file
-            .iter_mut()
-            .skip(at)
-            .zip(extreme.to_le_bytes())
-            .take(width)
-        {
+        for (byte, new) in file.iter_mut().skip(at).zip(extreme.to_le_bytes()).take(width) {
             *byte = new;
         }
         if let (0, Some(byte)) = (width, file.get_mut(at)) {
@@ -100,10 +75,7 @@ fn read_to_the_ends(gguf: &Gguf) {
     ranges.sort_by_key(|range| range.start);
     assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start));
     for (key, value) in gguf.metadata() {
-        assert!(
-            gguf.get(key)
-                .is_some_and(|found| std::ptr::eq(found, value))
-        );
+        assert!(gguf.get(key).is_some_and(|found| std::ptr::eq(found, value)));
     }
 }
 
@@ -126,8 +98,5 @@ fn ten_thousand_mutations_neither_panic_nor_escape_the_file() {
             }
         }
     }
-    assert!(
-        opened > 500 && refused > 5_000,
-        "opened {opened}, refused {refused}"
-    );
+    assert!(opened > 500 && refused > 5_000, "opened {opened}, refused {refused}");
 }

@@ -26,19 +26,22 @@ fn a_step_needs_a_start() {
 #[test]
 fn max_tokens_costs_no_forward_too_many() {
     for max in 0..4 {
-        let (script, mut session) = scripted(SessionOptions {
-            max_tokens: Some(max),
-            ..greedy()
-        });
+        let (script, mut session) = scripted(SessionOptions { max_tokens: Some(max), ..greedy() });
         script.say(&[40; 9]);
         session.start_tokens(&[1, 2]).unwrap();
-        assert_eq!(
-            answer(&mut session),
-            ("I".repeat(max), StopReason::MaxTokens)
-        );
+        assert_eq!(answer(&mut session), ("I".repeat(max), StopReason::MaxTokens));
         assert_eq!(script.forwards().len(), max.max(1));
         assert_eq!(session.generated().len(), max);
     }
+}
+
+#[test]
+fn without_tokens_to_generate_the_prompt_enters_the_cache() {
+    let (script, mut session) = scripted(SessionOptions { max_tokens: Some(0), ..greedy() });
+    script.say(&[40]);
+    session.start_tokens(&numbers(300)).unwrap();
+    assert_eq!(answer(&mut session), (String::new(), StopReason::MaxTokens));
+    assert_eq!(script.cache(), numbers(300));
 }
 
 #[test]
@@ -53,16 +56,10 @@ fn a_limit_can_be_changed() {
 #[test]
 fn a_full_context_ends_the_answer() {
     for (n_prompt, expected) in [(5, "IIII"), (7, "II"), (8, "I")] {
-        let (script, mut session) = scripted(SessionOptions {
-            n_ctx: Some(8),
-            ..greedy()
-        });
+        let (script, mut session) = scripted(SessionOptions { n_ctx: Some(8), ..greedy() });
         script.say(&[40; 9]);
         session.start_tokens(&numbers(n_prompt)).unwrap();
-        assert_eq!(
-            answer(&mut session),
-            (expected.into(), StopReason::ContextFull)
-        );
+        assert_eq!(answer(&mut session), (expected.into(), StopReason::ContextFull));
         assert_eq!(script.cache().len(), 8);
     }
 }
@@ -89,14 +86,8 @@ fn cancelling_a_prefill_keeps_what_was_evaluated() {
     session.start_tokens(&prompt).unwrap();
     let (mut session, events) = cancel_during(1, &script, session);
     let expected = [
-        Event::Prefill {
-            done: 128,
-            total: 300,
-        },
-        Event::Prefill {
-            done: 256,
-            total: 300,
-        },
+        Event::Prefill { done: 128, total: 300 },
+        Event::Prefill { done: 256, total: 300 },
         Event::Done(StopReason::Cancelled),
     ];
     assert_eq!(events, expected);
@@ -131,10 +122,7 @@ fn cancelling_an_answer_keeps_its_text() {
 
 #[test]
 fn cancelling_gives_out_what_was_held_back() {
-    let (script, mut session) = scripted(SessionOptions {
-        stop: vec!["JK".into()],
-        ..greedy()
-    });
+    let (script, mut session) = scripted(SessionOptions { stop: vec!["JK".into()], ..greedy() });
     script.say(&[40, 41]);
     session.start_tokens(&[1]).unwrap();
     for _ in 0..3 {
@@ -142,13 +130,7 @@ fn cancelling_gives_out_what_was_held_back() {
     }
     assert_eq!(session.generated(), [40, 41]);
     session.cancel_handle().cancel();
-    let expected = [
-        Event::Text {
-            token: 41,
-            text: "J".into(),
-        },
-        Event::Done(StopReason::Cancelled),
-    ];
+    let expected = [Event::Text { token: 41, text: "J".into() }, Event::Done(StopReason::Cancelled)];
     assert_eq!(events(&mut session), expected);
 }
 
@@ -173,11 +155,7 @@ fn a_fault_leaves_a_session_that_can_be_started_again() {
         script.say(&[40, 41, END_OF_TURN]);
         session.start_tokens(&prompt).unwrap();
         assert_eq!(answer(&mut session), ("IJ".into(), StopReason::EndOfTurn));
-        assert_eq!(
-            session.stats().reused_tokens,
-            0,
-            "nothing from before a fault is trusted"
-        );
+        assert_eq!(session.stats().reused_tokens, 0, "nothing from before a fault is trusted");
         assert_eq!(script.cache(), [prompt, vec![40, 41]].concat());
     }
 }

@@ -31,10 +31,7 @@ fn model(script: &Script) -> Arc<Model> {
 }
 
 fn greedy() -> SessionOptions {
-    SessionOptions {
-        sampler: SamplerConfig::greedy(),
-        ..SessionOptions::default()
-    }
+    SessionOptions { sampler: SamplerConfig::greedy(), ..SessionOptions::default() }
 }
 
 /// A script and a session that follows it.
@@ -45,19 +42,12 @@ fn scripted(options: SessionOptions) -> (Script, Session) {
 }
 
 fn encode(text: &str) -> Vec<Token> {
-    model(&Script::default())
-        .tokenizer()
-        .encode(text, false)
-        .unwrap()
+    model(&Script::default()).tokenizer().encode(text, false).unwrap()
 }
 
 fn chat_tokens(messages: &[Message]) -> Vec<Token> {
     let model = model(&Script::default());
-    let prompt = model
-        .chat_template()
-        .unwrap()
-        .render(messages, true)
-        .unwrap();
+    let prompt = model.chat_template().unwrap().render(messages, true).unwrap();
     model.tokenizer().encode_prompt(&prompt).unwrap()
 }
 
@@ -86,9 +76,7 @@ fn texts(events: &[Event]) -> Vec<&str> {
 /// The whole answer and why it ended.
 fn answer(session: &mut Session) -> (String, StopReason) {
     let events = events(session);
-    let Some(Event::Done(reason)) = events.last() else {
-        unreachable!()
-    };
+    let Some(Event::Done(reason)) = events.last() else { unreachable!() };
     (texts(&events).concat(), *reason)
 }
 

@@ -10,38 +10,17 @@ fn a_prompt_is_evaluated_in_batches_then_one_token_a_step() {
     session.start_tokens(&prompt).unwrap();
     let events = events(&mut session);
     let expected = [
-        Event::Prefill {
-            done: 128,
-            total: 300,
-        },
-        Event::Prefill {
-            done: 256,
-            total: 300,
-        },
-        Event::Prefill {
-            done: 300,
-            total: 300,
-        },
-        Event::Text {
-            token: 40,
-            text: "I".into(),
-        },
-        Event::Text {
-            token: 41,
-            text: "J".into(),
-        },
-        Event::Text {
-            token: END_OF_TURN,
-            text: String::new(),
-        },
+        Event::Prefill { done: 128, total: 300 },
+        Event::Prefill { done: 256, total: 300 },
+        Event::Prefill { done: 300, total: 300 },
+        Event::Text { token: 40, text: "I".into() },
+        Event::Text { token: 41, text: "J".into() },
+        Event::Text { token: END_OF_TURN, text: String::new() },
         Event::Done(StopReason::EndOfTurn),
     ];
     assert_eq!(events, expected);
     let forwards = script.forwards();
-    assert_eq!(
-        forwards.iter().map(Vec::len).collect::<Vec<_>>(),
-        [128, 128, 44, 1, 1]
-    );
+    assert_eq!(forwards.iter().map(Vec::len).collect::<Vec<_>>(), [128, 128, 44, 1, 1]);
     assert_eq!(forwards.concat(), [prompt, vec![40, 41]].concat());
     assert_eq!(session.generated(), [40, 41, END_OF_TURN]);
 }
@@ -55,10 +34,7 @@ fn the_second_turn_evaluates_only_what_is_new() {
     script.say(&with_end(reply.clone()));
     session.start(&messages).unwrap();
     let (text, reason) = answer(&mut session);
-    assert_eq!(
-        (text.as_str(), reason),
-        ("The keeper and the boy.", StopReason::EndOfTurn)
-    );
+    assert_eq!((text.as_str(), reason), ("The keeper and the boy.", StopReason::EndOfTurn));
     assert_eq!(session.stats().reused_tokens, 0);
 
     messages.push(Message::assistant(text));
@@ -99,14 +75,7 @@ fn the_last_token_of_a_cached_prompt_is_evaluated_again() {
         assert_eq!(answer(&mut session).0, "S");
         assert_eq!(script.cache(), [1, 2, 3, 50]);
     }
-    let batches = [
-        vec![1, 2, 3],
-        vec![50],
-        vec![3],
-        vec![50],
-        vec![3],
-        vec![50],
-    ];
+    let batches = [vec![1, 2, 3], vec![50], vec![3], vec![50], vec![3], vec![50]];
     assert_eq!(script.forwards(), batches);
     assert_eq!(session.stats().reused_tokens, 2);
 }
@@ -127,43 +96,25 @@ fn plain_text_begins_with_bos_and_holds_no_control_token() {
 fn a_model_without_a_template_says_what_to_use() {
     let mut bytes = gguf_bytes();
     let key = b"tokenizer.chat_template";
-    let at = bytes
-        .windows(key.len())
-        .position(|window| window == key)
-        .unwrap();
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
     bytes[at + key.len() - 1] = b'_';
     let script = Script::default();
     let model = Model::load(Gguf::from_bytes(bytes).unwrap(), script.backend()).unwrap();
     let mut session = Session::new(model, greedy()).unwrap();
     let error = session.start(&[Message::user("hi")]).unwrap_err();
-    assert!(
-        matches!(&error, Error::Template(text) if text.contains("plain text")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Template(text) if text.contains("plain text")), "{error}");
     session.start_text("hi").unwrap();
 }
 
 #[test]
 fn a_prompt_that_does_not_fit_changes_nothing() {
-    let (script, mut session) = scripted(SessionOptions {
-        n_ctx: Some(8),
-        ..greedy()
-    });
+    let (script, mut session) = scripted(SessionOptions { n_ctx: Some(8), ..greedy() });
     script.say(&[40, 41, END_OF_TURN]);
     session.start_tokens(&[1, 2, 3]).unwrap();
     session.step().unwrap();
     session.step().unwrap();
     let error = session.start_tokens(&numbers(9)).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::ContextFull {
-                needed: 9,
-                capacity: 8
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::ContextFull { needed: 9, capacity: 8 }), "{error}");
     assert_eq!(answer(&mut session), ("J".into(), StopReason::EndOfTurn));
     assert_eq!(session.generated(), [40, 41, END_OF_TURN]);
     script.say(&[END_OF_TURN]);
@@ -175,15 +126,9 @@ fn a_prompt_that_does_not_fit_changes_nothing() {
 #[test]
 fn prompts_that_cannot_be_evaluated_are_refused() {
     let (script, mut session) = scripted(greedy());
-    assert!(matches!(
-        session.start_tokens(&[]),
-        Err(Error::InvalidArgument(_))
-    ));
+    assert!(matches!(session.start_tokens(&[]), Err(Error::InvalidArgument(_))));
     let beyond = N_VOCAB as Token;
-    assert!(matches!(
-        session.start_tokens(&[1, beyond]),
-        Err(Error::InvalidArgument(_))
-    ));
+    assert!(matches!(session.start_tokens(&[1, beyond]), Err(Error::InvalidArgument(_))));
     assert!(matches!(session.step(), Err(Error::InvalidArgument(_))));
     assert!(script.forwards().is_empty());
 }
@@ -192,32 +137,17 @@ fn prompts_that_cannot_be_evaluated_are_refused() {
 fn options_out_of_range_are_refused() {
     let model = model(&Script::default());
     let refused = [
+        SessionOptions { n_ctx: Some(0), ..greedy() },
+        SessionOptions { n_ctx: Some(513), ..greedy() },
+        SessionOptions { stop: vec!["a".into(), String::new()], ..greedy() },
         SessionOptions {
-            n_ctx: Some(0),
-            ..greedy()
-        },
-        SessionOptions {
-            n_ctx: Some(513),
-            ..greedy()
-        },
-        SessionOptions {
-            stop: vec!["a".into(), String::new()],
-            ..greedy()
-        },
-        SessionOptions {
-            sampler: SamplerConfig {
-                temperature: f32::NAN,
-                ..SamplerConfig::default()
-            },
+            sampler: SamplerConfig { temperature: f32::NAN, ..SamplerConfig::default() },
             ..greedy()
         },
     ];
     for options in refused {
         let result = Session::new(Arc::clone(&model), options.clone());
-        assert!(
-            matches!(result, Err(Error::InvalidArgument(_))),
-            "{options:?}"
-        );
+        assert!(matches!(result, Err(Error::InvalidArgument(_))), "{options:?}");
     }
     assert_eq!(Session::new(model, greedy()).unwrap().n_ctx(), 512);
 }

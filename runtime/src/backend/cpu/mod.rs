@@ -39,10 +39,7 @@ impl Cpu {
             features: Vec::new(),
             is_software: false,
         };
-        Cpu {
-            slots: Vec::new(),
-            device,
-        }
+        Cpu { slots: Vec::new(), device }
     }
 
     fn insert(&mut self, slot: Slot) -> Buf {
@@ -128,29 +125,20 @@ impl Backend for Cpu {
                 v[..data.len()].copy_from_slice(data);
                 Ok(())
             }
-            _ => Err(Error::InvalidArgument(format!(
-                "{} elements do not fit into the buffer",
-                data.len()
-            ))),
+            _ => Err(Error::InvalidArgument(format!("{} elements do not fit into the buffer", data.len()))),
         }
     }
 
     fn embed(&mut self, out: Buf, table: Buf, tokens: &[Token], p: EmbedParams) {
-        self.write_op(out, |cpu, out| {
-            ops::embed(out, cpu.matrix(table), tokens, p)
-        });
+        self.write_op(out, |cpu, out| ops::embed(out, cpu.matrix(table), tokens, p));
     }
 
     fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams) {
-        self.write_op(out, |cpu, out| {
-            ops::rms_norm(out, cpu.f32(x), cpu.f32(weight), p)
-        });
+        self.write_op(out, |cpu, out| ops::rms_norm(out, cpu.f32(x), cpu.f32(weight), p));
     }
 
     fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams) {
-        self.write_op(out, |cpu, out| {
-            ops::matmul(out, cpu.f32(x), cpu.matrix(weight), p)
-        });
+        self.write_op(out, |cpu, out| ops::matmul(out, cpu.f32(x), cpu.matrix(weight), p));
     }
 
     fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
@@ -177,10 +165,7 @@ impl Backend for Cpu {
                 out.copy_from_slice(v);
                 Ok(())
             }
-            None => Err(Error::InvalidArgument(format!(
-                "the buffer holds no {} elements",
-                out.len()
-            ))),
+            None => Err(Error::InvalidArgument(format!("the buffer holds no {} elements", out.len()))),
         }
     }
 }

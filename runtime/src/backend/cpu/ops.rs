@@ -4,9 +4,7 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::super::{
-    AttentionParams, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams,
-};
+use super::super::{AttentionParams, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams};
 use crate::{gguf::TensorView, quant::WeightType, tokenizer::Token};
 
 /// Rows of a weight that one task computes.
@@ -15,10 +13,7 @@ const ROWS_PER_TASK: usize = 32;
 /// See [`EmbedParams`].
 pub fn embed(out: &mut [f32], table: &[TensorView], tokens: &[Token], p: EmbedParams) {
     let n_cols = p.n_cols as usize;
-    for (out, &token) in out
-        .chunks_exact_mut(n_cols)
-        .zip(&tokens[..p.n_tokens as usize])
-    {
+    for (out, &token) in out.chunks_exact_mut(n_cols).zip(&tokens[..p.n_tokens as usize]) {
         let Some(row) = token.checked_sub(p.row_begin).filter(|r| *r < p.n_rows) else {
             continue;
         };
@@ -59,7 +54,7 @@ pub fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], p: RmsNormParams) {
 /// See [`MatmulParams`]. A row of the weight is dequantised once for all tokens.
 pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams) {
     let (n_tokens, n_cols) = (p.n_tokens as usize, p.n_cols as usize);
-    let x = &x[..n_tokens * n_cols];
+    let x = &x[p.first_token as usize * n_cols..][..n_tokens * n_cols];
     let mut first = p.row_begin as usize;
     for tensor in weight {
         let Ok(ty) = WeightType::of(tensor) else {
@@ -73,11 +68,7 @@ pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams
                 || vec![0.0; n_cols],
                 |row, (sums, bytes)| matmul_rows(ty, bytes, row_bytes, x, row, sums),
             );
-        for (t, out) in out
-            .chunks_exact_mut(p.out_cols as usize)
-            .take(n_tokens)
-            .enumerate()
-        {
+        for (t, out) in out.chunks_exact_mut(p.out_cols as usize).take(n_tokens).enumerate() {
             let out = &mut out[first..first + tensor.rows()];
             for (o, s) in out.iter_mut().zip(sums[t..].iter().step_by(n_tokens)) {
                 *o = if p.accumulate == 1 { *o + s } else { *s };
@@ -89,19 +80,9 @@ pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams
 
 /// `sums[r, t]` = row `r` of `bytes` times row `t` of `x`; `row` is scratch for one row.
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512bw+avx512vl"))]
-fn matmul_rows(
-    ty: WeightType,
-    bytes: &[u8],
-    row_bytes: usize,
-    x: &[f32],
-    row: &mut [f32],
-    sums: &mut [f32],
-) {
+fn matmul_rows(ty: WeightType, bytes: &[u8], row_bytes: usize, x: &[f32], row: &mut [f32], sums: &mut [f32]) {
     let n_tokens = x.len() / row.len();
-    for (bytes, sums) in bytes
-        .chunks_exact(row_bytes)
-        .zip(sums.chunks_exact_mut(n_tokens))
-    {
+    for (bytes, sums) in bytes.chunks_exact(row_bytes).zip(sums.chunks_exact_mut(n_tokens)) {
         ty.dequantize(bytes, row);
         for (x, sum) in x.chunks_exact(row.len()).zip(sums) {
             *sum = dot(row, x);
@@ -125,21 +106,11 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// See [`RopeKvParams`].
-pub fn rope_kv(
-    qkv: &mut [f32],
-    k_cache: &mut [f32],
-    v_cache: &mut [f32],
-    rope: &[f32],
-    p: RopeKvParams,
-) {
+pub fn rope_kv(qkv: &mut [f32], k_cache: &mut [f32], v_cache: &mut [f32], rope: &[f32], p: RopeKvParams) {
     let (head_dim, rope_dim) = (p.head_dim as usize, p.rope_dim as usize);
     let (n_heads, n_kv_heads) = (p.n_heads as usize, p.n_kv_heads as usize);
     let heads = n_heads + 2 * n_kv_heads;
-    for (t, row) in qkv
-        .chunks_exact_mut(heads * head_dim)
-        .take(p.n_tokens as usize)
-        .enumerate()
-    {
+    for (t, row) in qkv.chunks_exact_mut(heads * head_dim).take(p.n_tokens as usize).enumerate() {
         let position = p.pos as usize + t;
         let turns = &rope[position * rope_dim..][..rope_dim];
         for (h, head) in row.chunks_exact_mut(head_dim).enumerate() {
@@ -150,11 +121,7 @@ pub fn rope_kv(
                 let is_value = h >= n_heads + n_kv_heads;
                 let kv_head = (h - n_heads) % n_kv_heads;
                 let at = (kv_head * p.kv_capacity as usize + position) * head_dim;
-                let cache = if is_value {
-                    &mut *v_cache
-                } else {
-                    &mut *k_cache
-                };
+                let cache = if is_value { &mut *v_cache } else { &mut *k_cache };
                 cache[at..at + head_dim].copy_from_slice(head);
             }
         }
@@ -163,42 +130,26 @@ pub fn rope_kv(
 
 /// Turns each pair of neighbours by its angle, given as cosine and sine.
 fn rotate(head: &mut [f32], turns: &[f32]) {
-    for (pair, turn) in head
-        .as_chunks_mut::<2>()
-        .0
-        .iter_mut()
-        .zip(turns.as_chunks::<2>().0)
-    {
+    for (pair, turn) in head.as_chunks_mut::<2>().0.iter_mut().zip(turns.as_chunks::<2>().0) {
         let ([x, y], [cos, sin]) = (*pair, *turn);
         *pair = [x * cos - y * sin, x * sin + y * cos];
     }
 }
 
 /// See [`AttentionParams`].
-pub fn attention(
-    out: &mut [f32],
-    qkv: &[f32],
-    k_cache: &[f32],
-    v_cache: &[f32],
-    p: AttentionParams,
-) {
+pub fn attention(out: &mut [f32], qkv: &[f32], k_cache: &[f32], v_cache: &[f32], p: AttentionParams) {
     let (head_dim, n_heads) = (p.head_dim as usize, p.n_heads as usize);
     let group = n_heads / p.n_kv_heads as usize;
     let row = (n_heads + 2 * p.n_kv_heads as usize) * head_dim;
     let out = &mut out[..p.n_tokens as usize * n_heads * head_dim];
-    out.par_chunks_mut(head_dim)
-        .enumerate()
-        .for_each_init(Vec::new, |scores, (i, out)| {
-            let (t, h) = (i / n_heads, i % n_heads);
-            let n = p.pos as usize + t + 1;
-            let cache = h / group * p.kv_capacity as usize * head_dim;
-            let q = &qkv[t * row + h * head_dim..][..head_dim];
-            let (k, v) = (
-                &k_cache[cache..][..n * head_dim],
-                &v_cache[cache..][..n * head_dim],
-            );
-            attend(out, q, k, v, p.scale, scores);
-        });
+    out.par_chunks_mut(head_dim).enumerate().for_each_init(Vec::new, |scores, (i, out)| {
+        let (t, h) = (i / n_heads, i % n_heads);
+        let n = p.pos as usize + t + 1;
+        let cache = h / group * p.kv_capacity as usize * head_dim;
+        let q = &qkv[t * row + h * head_dim..][..head_dim];
+        let (k, v) = (&k_cache[cache..][..n * head_dim], &v_cache[cache..][..n * head_dim]);
+        attend(out, q, k, v, p.scale, scores);
+    });
 }
 
 /// One query head over the positions in `k` and `v`; `scores` is scratch.

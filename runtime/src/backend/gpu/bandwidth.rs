@@ -20,9 +20,7 @@ const REPEATS: usize = 5;
 pub(super) fn measure(ctx: &Context) -> Result<f64> {
     let words = storage(ctx, BYTES)?;
     let out = storage(ctx, BYTES / 16)?;
-    let piece: Vec<u8> = (0..1 << 20)
-        .map(|i: u32| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8)
-        .collect();
+    let piece: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     for at in (0..BYTES).step_by(piece.len()) {
         ctx.queue.write_buffer(&words, at as u64, &piece);
         ctx.queue.submit([]);
@@ -31,16 +29,8 @@ pub(super) fn measure(ctx: &Context) -> Result<f64> {
     let mut recorder = Recorder::new(ctx);
     let mut fastest = f64::INFINITY;
     for (workgroup, words_per_lane, stride) in FORMS {
-        let constants = [
-            ("STRIDE", stride),
-            ("WORDS_PER_LANE", words_per_lane),
-            ("", 0),
-        ];
-        let form = Form {
-            constants,
-            workgroup,
-            ..Form::plain("read_bandwidth")
-        };
+        let form = Form { workgroup, ..Form::plain("read_bandwidth") }
+            .with(&[("STRIDE", stride), ("WORDS_PER_LANE", words_per_lane)]);
         let groups = [BYTES as u32 / 16 / workgroup / words_per_lane, 1, 1];
         let bindings = [Binding::whole(0, &words), Binding::whole(1, &out)];
         for _ in 0..=REPEATS {

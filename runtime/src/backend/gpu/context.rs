@@ -14,6 +14,8 @@ pub(super) struct Context {
     pub info: Device,
     /// Lanes of a subgroup, where the adapter has subgroups that every kernel can use.
     pub subgroup: Option<u32>,
+    /// Whether kernels may load 64-bit words.
+    pub int64: bool,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -38,7 +40,7 @@ impl Context {
 
     fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool) -> Result<Context> {
         let info = adapter.get_info();
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: None,
             required_features: features,
@@ -47,11 +49,11 @@ impl Context {
             ..Default::default()
         }))
         .map_err(|e| Error::NoGpu(format!("{}: {e}", info.name)))?;
-        let fixed =
-            info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size % 8 == 0;
+        let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size % 8 == 0;
         let subgroup = (subgroups && fixed && features.contains(wgpu::Features::SUBGROUP))
             .then_some(info.subgroup_min_size)
             .filter(|n| *n > 0);
+        let int64 = features.contains(wgpu::Features::SHADER_INT64);
         let fault = Arc::new(Mutex::new(None));
         report_faults(&device, &fault);
         let info = Device {
@@ -61,28 +63,15 @@ impl Context {
                 None => "no subgroups".into(),
             }],
             name: info.name,
-            driver: format!("{} {}", info.driver, info.driver_info)
-                .trim()
-                .to_owned(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
         };
-        Ok(Context {
-            device,
-            queue,
-            info,
-            subgroup,
-            fault,
-        })
+        Ok(Context { device, queue, info, subgroup, int64, fault })
     }
 
     /// The first fault since the last call, if there was one.
     pub(super) fn check(&self) -> Result<()> {
-        match self
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(fault) => Err(fault),
             None => Ok(()),
         }
@@ -90,9 +79,7 @@ impl Context {
 
     /// Waits until the device has done all work that was submitted.
     pub(super) fn wait(&self) -> Result<()> {
-        self.device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|e| Error::Gpu(e.to_string()))?;
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Gpu(e.to_string()))?;
         self.check()
     }
 }
@@ -111,17 +98,12 @@ fn rank(adapter: &wgpu::Adapter) -> u32 {
 /// Keeps the first fault that the device reports, instead of wgpu's panic.
 fn report_faults(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
     let keep = |fault: &Mutex<Option<Error>>, e: Error| {
-        fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(e);
+        fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
     };
     let slot = Arc::clone(fault);
     device.on_uncaptured_error(Arc::new(move |e| {
         let e = match e {
-            wgpu::Error::OutOfMemory { .. } => {
-                Error::OutOfMemory("the GPU has no room left".into())
-            }
+            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory("the GPU has no room left".into()),
             other => Error::Gpu(other.to_string()),
         };
         keep(&slot, e);

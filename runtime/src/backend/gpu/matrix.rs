@@ -33,11 +33,7 @@ struct Part<'a> {
 }
 
 /// Uploads the rows of all `tensors`, stacked. `max_binding` bounds the bytes of a binding.
-pub(super) fn upload(
-    ctx: &Context,
-    tensors: &[TensorView],
-    max_binding: u64,
-) -> Result<Vec<Chunk>> {
+pub(super) fn upload(ctx: &Context, tensors: &[TensorView], max_binding: u64) -> Result<Vec<Chunk>> {
     let mut row_begin = 0;
     let mut chunks = Vec::new();
     for (ty, parts) in plan(tensors, max_binding)? {
@@ -72,10 +68,7 @@ fn plan(tensors: &[TensorView], max_binding: u64) -> Result<Vec<(WeightType, Vec
             }
             let n = rows.len().min(most - filled);
             if let Some((_, parts)) = chunks.last_mut() {
-                parts.push(Part {
-                    tensor,
-                    rows: rows.start..rows.start + n,
-                });
+                parts.push(Part { tensor, rows: rows.start..rows.start + n });
             }
             filled += n;
             rows.start += n;
@@ -97,14 +90,7 @@ fn upload_chunk(ctx: &Context, ty: WeightType, parts: &[Part], row_begin: u32) -
         mapped_at_creation: false,
     });
     ctx.check()?;
-    let chunk = Chunk {
-        ty,
-        buffer,
-        quants: 0..n_quants as u64,
-        scales,
-        row_begin,
-        n_rows: n_rows as u32,
-    };
+    let chunk = Chunk { ty, buffer, quants: 0..n_quants as u64, scales, row_begin, n_rows: n_rows as u32 };
     let mut first = 0;
     for part in parts {
         copy_part(ctx, &chunk, part, first, cols)?;
@@ -126,24 +112,18 @@ fn copy_part(ctx: &Context, chunk: &Chunk, part: &Part, first: usize, cols: usiz
         let (mut quants, mut scales) = (vec![0; n_quants], vec![0; n_scales]);
         quants
             .par_chunks_mut(group_quants)
-            .zip(scales_of_groups(
-                &mut scales,
-                group_scales,
-                n_quants / group_quants,
-            ))
+            .zip(scales_of_groups(&mut scales, group_scales, n_quants / group_quants))
             .zip(bytes.par_chunks(INTERLEAVE * row_bytes))
             .for_each(|((q, s), b)| ty.repack(b, b.len() / row_bytes, cols, q, s));
         let group = (first + begin - part.rows.start) / INTERLEAVE;
-        ctx.queue
-            .write_buffer(&chunk.buffer, (group * group_quants) as u64, &quants);
+        ctx.queue.write_buffer(&chunk.buffer, (group * group_quants) as u64, &quants);
         if n_scales > 0 {
             let at = chunk.scales.start + (group * group_scales) as u64;
             ctx.queue.write_buffer(&chunk.buffer, at, &scales);
         }
         ctx.queue.submit([]);
         ctx.wait()?;
-        part.tensor
-            .release_pages(rows.start * row_bytes..rows.end * row_bytes);
+        part.tensor.release_pages(rows.start * row_bytes..rows.end * row_bytes);
     }
     Ok(())
 }
@@ -151,7 +131,5 @@ fn copy_part(ctx: &Context, chunk: &Chunk, part: &Part, first: usize, cols: usiz
 /// One slice of `scales` a group of rows; empty slices where the type has none.
 fn scales_of_groups(scales: &mut [u8], bytes: usize, groups: usize) -> Vec<&mut [u8]> {
     let mut rest = scales;
-    (0..groups)
-        .map(|_| rest.split_off_mut(..bytes).unwrap_or_default())
-        .collect()
+    (0..groups).map(|_| rest.split_off_mut(..bytes).unwrap_or_default()).collect()
 }

@@ -4,6 +4,7 @@
 
 mod bandwidth;
 mod context;
+mod forms;
 mod matrix;
 mod pipelines;
 mod recorder;
@@ -19,12 +20,10 @@ use crate::{
     tokenizer::Token,
 };
 use context::Context;
+use forms::Input;
 use matrix::Chunk;
 use pipelines::Form;
 use recorder::{Binding, Recorder};
-
-/// Tokens that one workgroup of the batched matmul takes.
-const TOKEN_TILE: u32 = 8;
 
 /// How to open the GPU; the default is right except in tests.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +36,7 @@ pub struct GpuOptions {
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions {
-            subgroups: true,
-            max_binding_bytes: u64::MAX,
-        }
+        GpuOptions { subgroups: true, max_binding_bytes: u64::MAX }
     }
 }
 
@@ -116,13 +112,7 @@ impl Gpu {
     }
 
     /// Records one dispatch over f32 buffers.
-    fn record<const N: usize>(
-        &mut self,
-        form: Form,
-        params: &[u8],
-        bufs: [Buf; N],
-        groups: [u32; 3],
-    ) {
+    fn record<const N: usize>(&mut self, form: Form, params: &[u8], bufs: [Buf; N], groups: [u32; 3]) {
         let mut bindings = [Binding::whole(0, &self.tokens); N];
         for (binding, buf) in bindings.iter_mut().zip(bufs) {
             match self.slots.get(buf.0 as usize) {
@@ -130,52 +120,36 @@ impl Gpu {
                 _ => return self.recorder.fail(unknown_buffer(buf)),
             }
         }
-        self.recorder
-            .record(&self.ctx, form, params, &bindings, groups);
+        self.recorder.record(&self.ctx, form, params, &bindings, groups);
     }
 
-    fn matmul_form(&self, chunk: &Chunk, n_tokens: u32) -> Form {
-        let (tokens, rows) = if n_tokens == 1 {
-            (1, 2)
-        } else {
-            (TOKEN_TILE, 4)
+    /// Records a matmul whose weights meet `input`, made of `x` and, where it is normalised, `norm`.
+    fn record_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, input: Input, p: MatmulParams) {
+        let slot = |buf: Buf| self.slots.get(buf.0 as usize);
+        let slots = (slot(out), slot(x), slot(norm), slot(weight));
+        let (
+            Some(Slot::F32 { id: out_id, buffer: out }),
+            Some(Slot::F32 { id: x_id, buffer: x }),
+            Some(Slot::F32 { id: norm_id, buffer: norm }),
+            Some(Slot::Matrix { id, chunks }),
+        ) = slots
+        else {
+            return self.recorder.fail(unknown_buffer(weight));
         };
-        Form {
-            kernel: if self.ctx.subgroup.is_some() {
-                "matmul_subgroup"
-            } else {
-                "matmul"
-            },
-            weight: chunk.ty.name(),
-            constants: [("TOKENS", tokens), ("ROWS", rows), ("", 0)],
-            workgroup: self.ctx.subgroup.map_or(64, |n| n.max(16)),
-        }
-    }
-
-    /// The form of attention, and how many heads one workgroup takes.
-    fn attention_form(&self, p: &AttentionParams) -> (Form, u32) {
-        let group = p.n_heads / p.n_kv_heads;
-        match self.ctx.subgroup {
-            Some(n) if p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(n) => {
-                let constants = [("HEAD_DIM", p.head_dim), ("GROUP", group), ("SUBGROUP", n)];
-                (
-                    Form {
-                        constants,
-                        ..Form::plain("attention_subgroup")
-                    },
-                    group,
-                )
-            }
-            _ => {
-                let constants = [("HEAD_DIM", p.head_dim), ("GROUP", group), ("", 0)];
-                (
-                    Form {
-                        constants,
-                        ..Form::plain("attention")
-                    },
-                    1,
-                )
-            }
+        for (chunk, id) in chunks.iter().zip(*id..) {
+            let row_begin = p.row_begin + chunk.row_begin;
+            let p = MatmulParams { n_rows: chunk.n_rows, row_begin, ..p };
+            let tiled = forms::matmul(&self.ctx, chunk.ty, input, &p);
+            let bindings = [
+                Binding::part(id, &chunk.buffer, &chunk.quants),
+                Binding::part(id, &chunk.buffer, &chunk.scales),
+                Binding::whole(*x_id, x),
+                Binding::whole(*out_id, out),
+                Binding::whole(*norm_id, norm),
+            ];
+            let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..4] };
+            let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
+            self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), bindings, groups);
         }
     }
 }
@@ -221,47 +195,23 @@ impl Backend for Gpu {
     fn write(&mut self, buf: Buf, data: &[f32]) -> Result<()> {
         match self.slots.get(buf.0 as usize) {
             Some(Slot::F32 { buffer, .. }) if buffer.size() >= data.len() as u64 * 4 => {
-                self.ctx
-                    .queue
-                    .write_buffer(buffer, 0, bytemuck::cast_slice(data));
+                self.ctx.queue.write_buffer(buffer, 0, bytemuck::cast_slice(data));
                 self.ctx.queue.submit([]);
                 self.ctx.wait()
             }
-            _ => Err(Error::InvalidArgument(format!(
-                "{} elements do not fit into the buffer",
-                data.len()
-            ))),
+            _ => Err(Error::InvalidArgument(format!("{} elements do not fit into the buffer", data.len()))),
         }
     }
 
     fn embed(&mut self, out: Buf, table: Buf, tokens: &[Token], p: EmbedParams) {
-        self.ctx
-            .queue
-            .write_buffer(&self.tokens, 0, bytemuck::cast_slice(tokens));
-        let slots = (
-            self.slots.get(out.0 as usize),
-            self.slots.get(table.0 as usize),
-        );
-        let (
-            Some(Slot::F32 {
-                id: out_id,
-                buffer: out,
-            }),
-            Some(Slot::Matrix { id, chunks }),
-        ) = slots
-        else {
+        self.ctx.queue.write_buffer(&self.tokens, 0, bytemuck::cast_slice(tokens));
+        let slots = (self.slots.get(out.0 as usize), self.slots.get(table.0 as usize));
+        let (Some(Slot::F32 { id: out_id, buffer: out }), Some(Slot::Matrix { id, chunks })) = slots else {
             return self.recorder.fail(unknown_buffer(table));
         };
         for (chunk, id) in chunks.iter().zip(*id..) {
-            let p = EmbedParams {
-                row_begin: chunk.row_begin,
-                n_rows: chunk.n_rows,
-                ..p
-            };
-            let form = Form {
-                weight: chunk.ty.name(),
-                ..Form::plain("embed")
-            };
+            let p = EmbedParams { row_begin: chunk.row_begin, n_rows: chunk.n_rows, ..p };
+            let form = Form { weight: chunk.ty.name(), ..Form::plain("embed") };
             let bindings = [
                 Binding::part(id, &chunk.buffer, &chunk.quants),
                 Binding::part(id, &chunk.buffer, &chunk.scales),
@@ -281,109 +231,76 @@ impl Backend for Gpu {
 
     fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams) {
         let groups = [p.n_tokens, 1, 1];
-        self.record(
-            Form::plain("rms_norm"),
-            bytemuck::bytes_of(&p),
-            [x, weight, out],
-            groups,
-        );
+        self.record(Form::plain("rms_norm"), bytemuck::bytes_of(&p), [x, weight, out], groups);
     }
 
     fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams) {
-        let slot = |buf: Buf| self.slots.get(buf.0 as usize);
-        let slots = (slot(out), slot(x), slot(weight));
-        let (
-            Some(Slot::F32 {
-                id: out_id,
-                buffer: out,
-            }),
-            Some(Slot::F32 {
-                id: x_id,
-                buffer: x,
-            }),
-            Some(Slot::Matrix { id, chunks }),
-        ) = slots
-        else {
-            return self.recorder.fail(unknown_buffer(weight));
-        };
-        for (chunk, id) in chunks.iter().zip(*id..) {
-            let form = self.matmul_form(chunk, p.n_tokens);
-            let [(_, tokens), (_, rows), _] = form.constants;
-            let row_begin = p.row_begin + chunk.row_begin;
-            let p = MatmulParams {
-                n_rows: chunk.n_rows,
-                row_begin,
-                ..p
-            };
-            let bindings = [
-                Binding::part(id, &chunk.buffer, &chunk.quants),
-                Binding::part(id, &chunk.buffer, &chunk.scales),
-                Binding::whole(*x_id, x),
-                Binding::whole(*out_id, out),
-            ];
-            let groups = [
-                p.n_rows.div_ceil(form.workgroup * rows),
-                p.n_tokens.div_ceil(tokens),
-                1,
-            ];
-            self.recorder
-                .record(&self.ctx, form, bytemuck::bytes_of(&p), &bindings, groups);
+        self.record_matmul(out, x, x, weight, Input::Plain, p);
+    }
+
+    fn norm_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
+        if forms::takes(&self.ctx, Input::Normed, &p) {
+            return self.record_matmul(out, x, norm, weight, Input::Normed, p);
         }
+        self.rms_norm(scratch, x, norm, p.rms_norm());
+        self.matmul(out, scratch, weight, MatmulParams { first_token: 0, ..p });
+    }
+
+    fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
+        if forms::takes(&self.ctx, Input::Gated, &p) {
+            return self.record_matmul(out, gate_up, gate_up, weight, Input::Gated, p);
+        }
+        self.silu_mul(scratch, gate_up, p.silu_mul());
+        self.matmul(out, scratch, weight, p);
     }
 
     fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
         let lanes = p.n_tokens * (p.n_heads + 2 * p.n_kv_heads) * (p.head_dim / 2);
         let groups = [lanes.div_ceil(64), 1, 1];
-        self.record(
-            Form::plain("rope_kv"),
-            bytemuck::bytes_of(&p),
-            [qkv, k_cache, v_cache, rope],
-            groups,
-        );
+        self.record(Form::plain("rope_kv"), bytemuck::bytes_of(&p), [qkv, k_cache, v_cache, rope], groups);
     }
 
     fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams) {
-        let (form, heads) = self.attention_form(&p);
-        let groups = [p.n_heads / heads, p.n_tokens, 1];
-        self.record(
-            form,
-            bytemuck::bytes_of(&p),
-            [qkv, k_cache, v_cache, out],
-            groups,
-        );
+        let tiled = forms::attention(&self.ctx, &p);
+        let groups = [p.n_heads / tiled.x, p.n_tokens.div_ceil(tiled.y), 1];
+        self.record(tiled.form, bytemuck::bytes_of(&p), [qkv, k_cache, v_cache, out], groups);
+    }
+
+    fn rope_attention(&mut self, out: Buf, qkv: Buf, kv: (Buf, Buf), rope: Buf, p: AttentionParams) {
+        match forms::rope_attention(&self.ctx, &p) {
+            Some(tiled) => {
+                let groups = [p.n_heads / tiled.x, 1, 1];
+                self.record(tiled.form, bytemuck::bytes_of(&p), [qkv, kv.0, kv.1, out, rope], groups);
+            }
+            None => {
+                self.rope_kv(qkv, kv.0, kv.1, rope, p.rope_kv());
+                self.attention(out, qkv, kv.0, kv.1, p);
+            }
+        }
     }
 
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams) {
         let groups = [(p.n_tokens * p.n_ff).div_ceil(64), 1, 1];
-        self.record(
-            Form::plain("silu_mul"),
-            bytemuck::bytes_of(&p),
-            [gate_up, out],
-            groups,
-        );
+        self.record(Form::plain("silu_mul"), bytemuck::bytes_of(&p), [gate_up, out], groups);
     }
 
     fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()> {
         match self.slots.get(buf.0 as usize) {
-            Some(Slot::F32 { buffer, .. }) if buffer.size() >= out.len() as u64 * 4 => self
-                .recorder
-                .read(&self.ctx, buffer, bytemuck::cast_slice_mut(out)),
+            Some(Slot::F32 { buffer, .. }) if buffer.size() >= out.len() as u64 * 4 => {
+                self.recorder.read(&self.ctx, buffer, bytemuck::cast_slice_mut(out))
+            }
             _ => Err(unknown_buffer(buf)),
         }
     }
 }
 
 fn unknown_buffer(buf: Buf) -> Error {
-    Error::InvalidArgument(format!(
-        "buffer {} is not what the op takes, or too small",
-        buf.0
-    ))
+    Error::InvalidArgument(format!("buffer {} is not what the op takes, or too small", buf.0))
 }
 
 /// A zeroed storage buffer.
 fn storage(ctx: &Context, bytes: usize) -> Result<wgpu::Buffer> {
-    let usage =
-        wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
     let buffer = ctx.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,
         size: bytes.max(16).next_multiple_of(16) as u64,

@@ -21,7 +21,7 @@ pub(super) struct Form {
     /// Weight type, empty where none is read.
     pub weight: &'static str,
     /// Constants, `("", 0)` where unused.
-    pub constants: [(&'static str, u32); 3],
+    pub constants: [(&'static str, u32); 4],
     /// Lanes of a workgroup, 0 where the kernel sets its own.
     pub workgroup: u32,
 }
@@ -29,12 +29,16 @@ pub(super) struct Form {
 impl Form {
     /// A kernel without weight, constants or a workgroup of the host's choice.
     pub(super) fn plain(kernel: &'static str) -> Form {
-        Form {
-            kernel,
-            weight: "",
-            constants: [("", 0); 3],
-            workgroup: 0,
+        Form { kernel, weight: "", constants: [("", 0); 4], workgroup: 0 }
+    }
+
+    /// The same with more constants.
+    pub(super) fn with(mut self, constants: &[(&'static str, u32)]) -> Form {
+        let unused = self.constants.iter_mut().filter(|c| c.0.is_empty());
+        for (slot, constant) in unused.zip(constants) {
+            *slot = *constant;
         }
+        self
     }
 }
 
@@ -66,11 +70,7 @@ impl Pipelines {
 }
 
 fn compile(ctx: &Context, source: &KernelSource, form: Form) -> Pipeline {
-    let used = form
-        .constants
-        .iter()
-        .position(|c| c.0.is_empty())
-        .unwrap_or(form.constants.len());
+    let used = form.constants.iter().position(|c| c.0.is_empty()).unwrap_or(form.constants.len());
     let wgsl = source.wgsl(&form.constants[..used]);
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(source.name),
@@ -79,36 +79,29 @@ fn compile(ctx: &Context, source: &KernelSource, form: Form) -> Pipeline {
     // SAFETY: the kernels are ours and validated at build time; each clamps or guards every index by
     // its params, which `Gpu` derives from the sizes of the buffers it binds, and every loop ends.
     let module = unsafe {
-        ctx.device
-            .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        ctx.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     };
-    let layout = ctx
-        .device
-        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(source.name),
-            entries: &layout_entries(source.bindings),
-        });
-    let pipeline_layout = ctx
-        .device
-        .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(source.name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
+    let layout = ctx.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(source.name),
+        entries: &layout_entries(source.bindings),
+    });
+    let pipeline_layout = ctx.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(source.name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
     let workgroup = [("WORKGROUP", f64::from(form.workgroup))];
-    let compute = ctx
-        .device
-        .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(source.name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: if form.workgroup == 0 { &[] } else { &workgroup },
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
+    let compute = ctx.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(source.name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: if form.workgroup == 0 { &[] } else { &workgroup },
+            zero_initialize_workgroup_memory: false,
+        },
+        cache: None,
+    });
     Pipeline { compute, layout }
 }
 
@@ -120,9 +113,7 @@ fn layout_entries(written: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry> {
         min_binding_size: wgpu::BufferSize::new(PARAMS_BYTES),
     };
     let storage = written.iter().map(|written| wgpu::BindingType::Buffer {
-        ty: wgpu::BufferBindingType::Storage {
-            read_only: !written,
-        },
+        ty: wgpu::BufferBindingType::Storage { read_only: !written },
         has_dynamic_offset: false,
         min_binding_size: None,
     });

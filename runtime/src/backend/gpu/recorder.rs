@@ -11,7 +11,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// Storage bindings of one kernel at most.
-const MAX_BINDINGS: usize = 4;
+const MAX_BINDINGS: usize = 5;
 
 /// A range of a buffer that a kernel reads or writes; `id` is never used for another buffer.
 #[derive(Clone, Copy)]
@@ -24,21 +24,11 @@ pub(super) struct Binding<'a> {
 
 impl<'a> Binding<'a> {
     pub(super) fn whole(id: u32, buffer: &'a wgpu::Buffer) -> Binding<'a> {
-        Binding {
-            id,
-            buffer,
-            offset: 0,
-            bytes: buffer.size(),
-        }
+        Binding { id, buffer, offset: 0, bytes: buffer.size() }
     }
 
     pub(super) fn part(id: u32, buffer: &'a wgpu::Buffer, range: &Range<u64>) -> Binding<'a> {
-        Binding {
-            id,
-            buffer,
-            offset: range.start,
-            bytes: range.end - range.start,
-        }
+        Binding { id, buffer, offset: range.start, bytes: range.end - range.start }
     }
 }
 
@@ -96,28 +86,17 @@ impl Recorder {
         };
         let bind_group = self.bind_group(ctx, pipeline, bindings);
         let offset = self.uniforms.push(params);
-        self.dispatches.push(Dispatch {
-            pipeline,
-            bind_group,
-            offset,
-            groups,
-        });
+        self.dispatches.push(Dispatch { pipeline, bind_group, offset, groups });
     }
 
     /// Drops the bind groups that hold one of these buffers.
     pub(super) fn forget(&mut self, ids: Range<u32>) {
-        self.bind_groups
-            .retain(|(_, bound), _| !bound.iter().any(|id| ids.contains(id)));
+        self.bind_groups.retain(|(_, bound), _| !bound.iter().any(|id| ids.contains(id)));
     }
 
     /// Submits what was recorded, waits, and copies the start of `buffer` into `out`. On a fault
     /// nothing of what was recorded is kept.
-    pub(super) fn read(
-        &mut self,
-        ctx: &Context,
-        buffer: &wgpu::Buffer,
-        out: &mut [u8],
-    ) -> Result<()> {
+    pub(super) fn read(&mut self, ctx: &Context, buffer: &wgpu::Buffer, out: &mut [u8]) -> Result<()> {
         if let Some(fault) = self.fault.take() {
             self.dispatches.clear();
             self.uniforms.clear();
@@ -130,13 +109,9 @@ impl Recorder {
         let bytes = out.len() as u64;
         let readback = self.take_readback(ctx, bytes)?;
         self.submit(ctx, Some((buffer, &readback, bytes)));
-        readback
-            .slice(..bytes)
-            .map_async(wgpu::MapMode::Read, |_| {});
+        readback.slice(..bytes).map_async(wgpu::MapMode::Read, |_| {});
         ctx.wait()?;
-        let mapped = readback
-            .get_mapped_range(..bytes)
-            .map_err(|e| Error::Gpu(e.to_string()))?;
+        let mapped = readback.get_mapped_range(..bytes).map_err(|e| Error::Gpu(e.to_string()))?;
         out.copy_from_slice(&mapped);
         drop(mapped);
         readback.unmap();
@@ -144,22 +119,14 @@ impl Recorder {
         Ok(())
     }
 
-    fn bind_group(
-        &mut self,
-        ctx: &Context,
-        pipeline: usize,
-        bindings: &[Binding],
-    ) -> wgpu::BindGroup {
+    fn bind_group(&mut self, ctx: &Context, pipeline: usize, bindings: &[Binding]) -> wgpu::BindGroup {
         let mut ids = [u32::MAX; MAX_BINDINGS];
         for (slot, binding) in ids.iter_mut().zip(bindings) {
             *slot = binding.id;
         }
         let (layout, params) = (&self.pipelines.get(pipeline).layout, &self.uniforms.buffer);
         let make = || make_bind_group(ctx, layout, params, bindings);
-        self.bind_groups
-            .entry((pipeline, ids))
-            .or_insert_with(make)
-            .clone()
+        self.bind_groups.entry((pipeline, ids)).or_insert_with(make).clone()
     }
 
     fn submit(&mut self, ctx: &Context, copy: Option<(&wgpu::Buffer, &wgpu::Buffer, u64)>) {
@@ -207,11 +174,7 @@ fn make_bind_group(
 ) -> wgpu::BindGroup {
     let range = |buffer, offset, bytes| {
         let size = wgpu::BufferSize::new(bytes);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer,
-            offset,
-            size,
-        })
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
     };
     let params = range(params, 0, PARAMS_BYTES);
     let storage = bindings.iter().map(|b| range(b.buffer, b.offset, b.bytes));
@@ -219,9 +182,5 @@ fn make_bind_group(
         .zip(std::iter::once(params).chain(storage))
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
         .collect();
-    ctx.device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: None,
-        layout,
-        entries: &entries,
-    })
+    ctx.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
 }

@@ -24,11 +24,7 @@ impl Uniforms {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Uniforms {
-            buffer,
-            stride,
-            bytes: Vec::with_capacity(stride * SLOTS),
-        }
+        Uniforms { buffer, stride, bytes: Vec::with_capacity(stride * SLOTS) }
     }
 
     pub(super) fn is_full(&self) -> bool {

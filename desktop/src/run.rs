@@ -1,0 +1,83 @@
+//! `halfbyte run`: continues a text or tokens, without a chat template.
+
+use std::sync::Arc;
+
+use halfbyte::Session;
+use serde_json::json;
+
+use crate::answer::{self, Interrupt};
+use crate::failure::Failure;
+use crate::options::{AnswerArgs, Ids, ModelArgs};
+use crate::report;
+
+const EXAMPLES: &str = "\
+Examples:
+  halfbyte run model.gguf --prompt \"Once upon a time\" --max-tokens 100
+  halfbyte run model.gguf --prompt \"$(cat story.txt)\" --stop \"The End\"
+  halfbyte run model.gguf --ids 1,450,7483 --max-tokens 32 --temperature 0 --json
+  halfbyte run model.gguf --ids @ids.txt --json";
+
+/// Continue a text or a list of token ids
+///
+/// No chat template is applied. A text is plain: the spelling of a control token in it stays text.
+/// The beginning-of-sequence token comes before a text where the file says so, never before ids.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["prompt", "ids"]))]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// The text to continue
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+
+    /// The token ids to continue, such as 1,2,3, or @FILE
+    #[arg(long, value_name = "IDS", value_parser = Ids::parse)]
+    ids: Option<Ids>,
+
+    /// Print ids, text, why it ended and what it cost as JSON, when it is complete
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let ids = args.ids.as_ref().map(Ids::read).transpose()?;
+    let model = args.model.open()?;
+    let options = args.answer.session_options();
+    let seed = options.sampler.seed;
+    let reports = args.answer.verbose || report::is_watched();
+    if reports {
+        let device = report::device(model.device());
+        report::line(format_args!("running on {device}"));
+    }
+    let mut session = Session::new(Arc::clone(&model), options)?;
+    let interrupt = Interrupt::install(session.cancel_handle());
+    match &ids {
+        Some(ids) => session.start_tokens(ids)?,
+        None => session.start_text(args.prompt.as_deref().unwrap_or_default())?,
+    }
+    let answer = interrupt.during(|| match args.json {
+        true => answer::pull(&mut session, |_| Ok(())),
+        false => answer::print(&mut session),
+    })?;
+    if args.json {
+        report::output_json(&json!({
+            "prompt_ids": session.prompt(),
+            "generated_ids": session.generated(),
+            "text": answer.text,
+            "stop": report::stop_name(answer.stop),
+            "seed": seed,
+            "stats": report::stats_json(session.stats()),
+            "device": report::device_json(model.device()),
+        }))?;
+    }
+    if reports {
+        report::line(report::speed(session.stats()));
+    }
+    answer.outcome()
+}

@@ -1,0 +1,92 @@
+//! Which form of a kernel runs: by what the adapter offers and the shape of the call, never by vendor.
+
+use super::{context::Context, pipelines::Form};
+use crate::{
+    backend::{AttentionParams, MatmulParams},
+    quant::WeightType,
+};
+
+/// Tokens that one workgroup of the batched matmul takes, and rows of a weight that a lane takes.
+const TOKEN_TILE: u32 = 8;
+const ROW_TILE: u32 = 4;
+/// Queries that one workgroup of attention takes at most: their state lives in registers.
+const MAX_QUERIES: u32 = 12;
+
+/// What the weights of a matmul meet; the constant INPUT of `matvec_subgroup_body.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The activations as they are.
+    Plain = 0,
+    /// The activations normalised on the way in.
+    Normed = 1,
+    /// The first half gates the second.
+    Gated = 2,
+}
+
+/// A form, and how much of the work one workgroup takes along x and y.
+pub(super) struct Tiled {
+    pub form: Form,
+    pub x: u32,
+    pub y: u32,
+}
+
+/// Whether one kernel can take `input` in; else another op has to prepare it.
+pub(super) fn takes(ctx: &Context, input: Input, p: &MatmulParams) -> bool {
+    input == Input::Plain || is_matvec(ctx, p)
+}
+
+/// Whether the matmul is of one token; its kernel has the binding of the norm.
+pub(super) fn is_matvec(ctx: &Context, p: &MatmulParams) -> bool {
+    p.n_tokens == 1 && ctx.subgroup.is_some()
+}
+
+/// x counts rows of the weight, y tokens.
+pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &MatmulParams) -> Tiled {
+    let matvec = is_matvec(ctx, p);
+    let ev = |k: &str, d: u32| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+    let i64v = ctx.int64 && ev(if matvec {"I64V"} else {"I64M"}, 1) == 1; let rt = ev(if matvec {"RV"} else {"RM"}, 4); let tt = ev("TM", 8);
+    let kernel = match (ctx.subgroup.is_some(), matvec, i64v) {
+        (false, ..) => "matmul",
+        (true, true, false) => "matvec_subgroup",
+        (true, true, true) => "matvec_subgroup_u64",
+        (true, false, false) => "matmul_subgroup",
+        (true, false, true) => "matmul_subgroup_u64",
+    };
+    let workgroup = ctx.subgroup.map_or(64, |n| n.max(ev("WG", 16)));
+    let form = Form { weight: weight.name(), workgroup, ..Form::plain(kernel) };
+    let tokens = if p.n_tokens == 1 { 1 } else { tt };
+    let constant = if matvec { ("INPUT", input as u32) } else { ("TOKENS", tokens) };
+    Tiled { form: form.with(&[("ROWS", rt), constant]), x: workgroup * rt, y: tokens }
+}
+
+/// x counts query heads, y tokens.
+pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
+    let (shape, group) = attention_shape(p);
+    match subgroup_for(ctx, p) {
+        Some(n) => {
+            let tokens = if p.n_tokens == 1 { 1 } else { std::env::var("AT").ok().and_then(|v| v.parse().ok()).unwrap_or((MAX_QUERIES / group).clamp(1, 4)) };
+            let form = Form::plain(if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" }).with(&shape);
+            Tiled { form: form.with(&[("SUBGROUP", n), ("TOKENS", tokens)]), x: group, y: tokens }
+        }
+        None => Tiled { form: Form::plain("attention").with(&shape), x: 1, y: 1 },
+    }
+}
+
+/// The form that rotates, writes the cache and attends at once, where there is one.
+pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams) -> Option<Tiled> {
+    let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1 && p.rope_dim.is_multiple_of(4))?;
+    let (shape, group) = attention_shape(p);
+    let kernel = if ctx.int64 { "rope_attention_subgroup_u64" } else { "rope_attention_subgroup" };
+    let form = Form::plain(kernel).with(&shape).with(&[("SUBGROUP", n)]);
+    Some(Tiled { form, x: group, y: 1 })
+}
+
+fn attention_shape(p: &AttentionParams) -> ([(&'static str, u32); 2], u32) {
+    let group = p.n_heads / p.n_kv_heads;
+    ([("HEAD_DIM", p.head_dim), ("GROUP", group)], group)
+}
+
+/// Lanes of a subgroup, where the head's shape fits the forms that use them.
+fn subgroup_for(ctx: &Context, p: &AttentionParams) -> Option<u32> {
+    ctx.subgroup.filter(|n| p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(2 * n))
+}

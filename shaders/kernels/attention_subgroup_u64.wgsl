@@ -1,0 +1,2 @@
+#import kv_u64
+#import attention_tile_body

@@ -1,0 +1,2 @@
+#import words_u64
+#import matmul_subgroup_body

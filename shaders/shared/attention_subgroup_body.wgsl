@@ -1,0 +1,98 @@
+// The walk of attention over the cache, shared by the forms that use subgroups. For the scores a lane
+// owns a position and the queries are broadcast; for the output a lane owns elements of the head and
+// the weights are broadcast.
+#import dot4
+#import attention_io
+
+@group(0) @binding(4) var<storage, read_write> out: array<vec2<f32>>;
+
+const PARTS = HEAD_DIM / 32u;
+const PAIRS = HEAD_DIM / SUBGROUP / 2u;
+
+// What a subgroup knows of its queries: the queries, spread over eight lanes; the largest score; the
+// lane's share of the sum of weights; the lane's pairs of elements of the weighted sum of values.
+var<private> q: array<vec4<f32>, QUERIES * PARTS>;
+var<private> largest: array<f32, QUERIES>;
+var<private> total: array<f32, QUERIES>;
+var<private> acc: array<vec2<f32>, QUERIES * PAIRS>;
+
+// Where the values of a position start, in pairs; positions past the end have no weight and read the last one.
+fn value_at(cache: u32, position: u32, n_positions: u32) -> u32 {
+    return (cache + min(position, n_positions - 1u)) * (HEAD_DIM / 2u);
+}
+
+// Takes the first `n_positions` positions of a head's cache into account; query m sees those before
+// `positions_of(m)`.
+fn walk(cache: u32, n_positions: u32, lane: u32) {
+    for (var base = 0u; base < n_positions; base += SUBGROUP) {
+        let position = min(base + lane, n_positions - 1u);
+        var score: array<f32, QUERIES>;
+        for (var c = 0u; c < PARTS; c++) {
+            let at = (cache + position) * (HEAD_DIM / 4u) + c * 8u;
+            let k0 = k_at(at + 0u);
+            let k1 = k_at(at + 1u);
+            let k2 = k_at(at + 2u);
+            let k3 = k_at(at + 3u);
+            let k4 = k_at(at + 4u);
+            let k5 = k_at(at + 5u);
+            let k6 = k_at(at + 6u);
+            let k7 = k_at(at + 7u);
+            for (var m = 0u; m < QUERIES; m++) {
+                let part = q[m * PARTS + c];
+                var s = score[m];
+                s = dot4(k0, subgroupBroadcast(part, 0u), s);
+                s = dot4(k1, subgroupBroadcast(part, 1u), s);
+                s = dot4(k2, subgroupBroadcast(part, 2u), s);
+                s = dot4(k3, subgroupBroadcast(part, 3u), s);
+                s = dot4(k4, subgroupBroadcast(part, 4u), s);
+                s = dot4(k5, subgroupBroadcast(part, 5u), s);
+                s = dot4(k6, subgroupBroadcast(part, 6u), s);
+                s = dot4(k7, subgroupBroadcast(part, 7u), s);
+                score[m] = s;
+            }
+        }
+        for (var m = 0u; m < QUERIES; m++) {
+            let s = select(MASKED, score[m], base + lane < positions_of(m));
+            let now = max(largest[m], subgroupMax(s));
+            let shrink = exp(largest[m] - now);
+            score[m] = exp(s - now);
+            total[m] = fma(total[m], shrink, score[m]);
+            largest[m] = now;
+            for (var i = 0u; i < PAIRS; i++) {
+                acc[m * PAIRS + i] *= shrink;
+            }
+        }
+        for (var first = 0u; first < SUBGROUP; first += 8u) {
+            var weight: array<f32, QUERIES>;
+            for (var m = 0u; m < QUERIES; m++) {
+                if SUBGROUP == 8u {
+                    weight[m] = score[m];
+                } else {
+                    weight[m] = subgroupShuffle(score[m], first + lane % 8u);
+                }
+            }
+            for (var i = 0u; i < PAIRS; i++) {
+                let v0 = v_at(value_at(cache, base + first + 0u, n_positions) + i * SUBGROUP + lane);
+                let v1 = v_at(value_at(cache, base + first + 1u, n_positions) + i * SUBGROUP + lane);
+                let v2 = v_at(value_at(cache, base + first + 2u, n_positions) + i * SUBGROUP + lane);
+                let v3 = v_at(value_at(cache, base + first + 3u, n_positions) + i * SUBGROUP + lane);
+                let v4 = v_at(value_at(cache, base + first + 4u, n_positions) + i * SUBGROUP + lane);
+                let v5 = v_at(value_at(cache, base + first + 5u, n_positions) + i * SUBGROUP + lane);
+                let v6 = v_at(value_at(cache, base + first + 6u, n_positions) + i * SUBGROUP + lane);
+                let v7 = v_at(value_at(cache, base + first + 7u, n_positions) + i * SUBGROUP + lane);
+                for (var m = 0u; m < QUERIES; m++) {
+                    var a = acc[m * PAIRS + i];
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 0u)), v0, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 1u)), v1, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 2u)), v2, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 3u)), v3, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 4u)), v4, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 5u)), v5, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 6u)), v6, a);
+                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 7u)), v7, a);
+                    acc[m * PAIRS + i] = a;
+                }
+            }
+        }
+    }
+}

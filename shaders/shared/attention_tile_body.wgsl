@@ -1,0 +1,38 @@
+// attention with subgroups: one subgroup works for TOKENS tokens and one key/value head, so for
+// TOKENS * GROUP queries, over all positions, with the running maximum and sum of FlashAttention
+// (arXiv:2205.14135); no score is ever stored and no barrier is needed. The workgroup is one subgroup
+// of SUBGROUP lanes, a multiple of eight; HEAD_DIM is a multiple of 32 and of 2 * SUBGROUP.
+#import attention_subgroup_body
+
+const QUERIES = TOKENS * GROUP;
+
+var<private> first_token: u32;
+
+fn positions_of(m: u32) -> u32 {
+    return p.pos + first_token + m / GROUP + 1u;
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let kv_head = group.x;
+    first_token = group.y * TOKENS;
+    for (var m = 0u; m < QUERIES; m++) {
+        let token = min(first_token + m / GROUP, p.n_tokens - 1u);
+        let start = query_start(token, kv_head * GROUP + m % GROUP);
+        for (var c = 0u; c < PARTS; c++) {
+            q[m * PARTS + c] = qkv[start + c * 8u + lane % 8u] * p.scale;
+        }
+        largest[m] = MASKED;
+    }
+    walk(kv_head * p.kv_capacity, p.pos + min(first_token + TOKENS, p.n_tokens), lane);
+    for (var m = 0u; m < QUERIES; m++) {
+        let token = first_token + m / GROUP;
+        let sum = subgroupAdd(total[m]);
+        if token < p.n_tokens {
+            let start = (token * p.n_heads + kv_head * GROUP + m % GROUP) * (HEAD_DIM / 2u);
+            for (var i = 0u; i < PAIRS; i++) {
+                out[start + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
+            }
+        }
+    }
+}

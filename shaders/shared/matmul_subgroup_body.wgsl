@@ -1,0 +1,78 @@
+// matmul with subgroups: a lane owns ROWS rows, a workgroup WORKGROUP * ROWS rows of TOKENS tokens.
+// The 32 values of x that a block of weights meets are loaded by eight lanes and broadcast, so a
+// block costs one load of x a token. Needs subgroups of eight lanes or more.
+#import layout
+#import weight
+#import dot4
+#import matmul_io
+
+override WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let all_lane = group.x * WORKGROUP + lane;
+    let first_token = group.y * TOKENS;
+    let n_blocks = p.n_cols / 32u;
+    var sum: array<f32, TOKENS * ROWS>;
+    for (var b = 0u; b < n_blocks; b++) {
+        var block: array<Block, ROWS>;
+        for (var r = 0u; r < ROWS; r++) {
+            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
+        }
+        var xs: array<vec4<f32>, TOKENS>;
+        for (var t = 0u; t < TOKENS; t++) {
+            let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
+            xs[t] = x_at(token * (p.n_cols / 4u) + b * 8u + subgroup_lane % 8u);
+        }
+        var w: array<vec4<f32>, ROWS>;
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 0u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 0u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 1u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 1u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 2u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 2u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 3u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 3u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 4u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 4u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 5u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 5u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 6u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 6u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 7u); }
+        for (var t = 0u; t < TOKENS; t++) {
+            let xv = subgroupBroadcast(xs[t], 7u);
+            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+        }
+    }
+    for (var t = 0u; t < TOKENS; t++) {
+        for (var r = 0u; r < ROWS; r++) {
+            store(first_token + t, row_of(all_lane, r, ROWS), sum[t * ROWS + r]);
+        }
+    }
+}

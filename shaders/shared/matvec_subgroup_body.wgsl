@@ -1,0 +1,107 @@
+// matmul of one token with subgroups: a lane owns ROWS rows. The 32 values of x that a block of
+// weights meets are loaded by eight lanes and broadcast; the weights stay raw inside a block, and the
+// block's factors are applied once. Needs subgroups of eight lanes or more.
+//
+// INPUT tells what the weights meet: x as it is; x normalised as rms_norm does, whose sum of squares
+// is taken on the way (norm_matmul); or silu(x) times the second half of x (gated_matmul).
+#import layout
+#import weight
+#import dot4
+#import matmul_io
+
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
+
+const PLAIN = 0u;
+const NORMED = 1u;
+const GATED = 2u;
+
+override WORKGROUP: u32 = 64;
+
+fn input(i: u32) -> vec4<f32> {
+    if INPUT == GATED {
+        let gate = x_at(i);
+        return gate / (1.0 + exp(-gate)) * x_at(p.n_cols / 4u + i);
+    }
+    return x_at(p.first_token * (p.n_cols / 4u) + i);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let all_lane = group.x * WORKGROUP + lane;
+    let n_blocks = p.n_cols / 32u;
+    var sum: array<f32, ROWS>;
+    var squares = vec4<f32>();
+    for (var b = 0u; b < n_blocks; b++) {
+        var block: array<Block, ROWS>;
+        for (var r = 0u; r < ROWS; r++) {
+            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
+        }
+        let at = b * 8u + subgroup_lane % 8u;
+        var xs = input(at);
+        if INPUT == NORMED {
+            squares = fma(xs, xs, squares);
+            xs *= norm[at];
+        }
+        var sum_x = vec4<f32>();
+        var part: array<f32, ROWS>;
+        {
+            let xv = subgroupBroadcast(xs, 0u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 0u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 1u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 1u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 2u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 2u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 3u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 3u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 4u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 4u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 5u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 5u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 6u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 6u), xv, part[r]); }
+        }
+        {
+            let xv = subgroupBroadcast(xs, 7u);
+            sum_x += xv;
+            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 7u), xv, part[r]); }
+        }
+        let total_x = sum_x.x + sum_x.y + sum_x.z + sum_x.w;
+        for (var r = 0u; r < ROWS; r++) {
+            let a = affine(block[r]);
+            sum[r] = fma(a.x, part[r], fma(a.y, total_x, sum[r]));
+        }
+    }
+    var scale = 1.0;
+    if INPUT == NORMED {
+        let copies = f32(subgroup_size) / 8.0;
+        let square = subgroupAdd(squares.x + squares.y + squares.z + squares.w) / copies;
+        scale = 1.0 / sqrt(square / f32(p.n_cols) + p.eps);
+    }
+    for (var r = 0u; r < ROWS; r++) {
+        store(0u, row_of(all_lane, r, ROWS), sum[r] * scale);
+    }
+}

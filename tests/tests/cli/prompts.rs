@@ -1,0 +1,77 @@
+//! `tokenize` and `render` against the references of the tokenizer fixture, which Hugging Face
+//! `tokenizers` and Jinja2 made.
+
+use halfbyte_tests::fixtures;
+use serde_json::{Value, json};
+
+use crate::{Folder, patched, quiet, run, tiny};
+
+fn reference() -> Value {
+    let text = std::fs::read_to_string(fixtures::path("tokenizer/llama-s.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn tokenize_gives_the_reference_ids() {
+    let folder = Folder::new();
+    for case in reference()["texts"].as_array().unwrap() {
+        let file = folder.write("text", case["text"].as_str().unwrap());
+        let tokens = quiet(&["tokenize", &tiny(), "--file", &file, "--json"]).json();
+        assert_eq!(tokens["ids"], case["ids"], "{}", case["text"]);
+    }
+}
+
+#[test]
+fn tokenize_prints_a_line_for_each_token() {
+    let lines = quiet(&["tokenize", &tiny(), "--text", "the\n"]).stdout;
+    let tokens = quiet(&["tokenize", &tiny(), "--text", "the\n", "--json"]).json();
+    let (ids, pieces) = (tokens["ids"].as_array().unwrap(), tokens["pieces"].as_array().unwrap());
+    let expected = ids.iter().zip(pieces).map(|(id, piece)| format!("{id}\t{}\n", piece.as_str().unwrap()));
+    assert_eq!(lines, expected.collect::<String>());
+    assert!(lines.ends_with("\tĊ\n"), "{lines}");
+}
+
+#[test]
+fn tokenize_takes_control_tokens_for_text_when_told_to() {
+    let text = "<|im_start|>";
+    let special = quiet(&["tokenize", &tiny(), "--text", text, "--json"]).json();
+    let plain = quiet(&["tokenize", &tiny(), "--text", text, "--json", "--no-special"]).json();
+    assert_eq!(special["pieces"], json!([text]));
+    let letters: String = plain["pieces"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(letters, text);
+    assert!(plain["ids"].as_array().unwrap().len() > 4);
+}
+
+#[test]
+fn render_gives_the_reference_prompt() {
+    let folder = Folder::new();
+    let chat = &reference()["chat"];
+    let messages = folder.write("messages.json", chat["messages"].to_string());
+    let prompt = quiet(&["render", &tiny(), "--messages", &messages]).stdout;
+    assert_eq!(prompt, chat["rendered"].as_str().unwrap());
+
+    let bare = quiet(&["render", &tiny(), "--messages", &messages, "--no-generation-prompt"]).stdout;
+    assert_eq!(prompt.strip_prefix(&bare), Some("<|im_start|>assistant\n"));
+}
+
+#[test]
+fn render_does_not_quote_messages_that_it_cannot_read() {
+    let folder = Folder::new();
+    for content in [r#"{"role": "user"}"#, r#"["secret"]"#, "secret", r#"[{"role": "user"}]"#] {
+        let messages = folder.write("messages.json", content);
+        let run = run(&["render", &tiny(), "--messages", &messages]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+        assert!(run.stderr.contains("no JSON array of") && run.stderr.contains("line 1"), "{}", run.stderr);
+        assert!(!run.stderr.contains("secret"));
+    }
+}
+
+#[test]
+fn without_a_template_render_says_so() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", patched(b"tokenizer.chat_template", b"tokenizer.chat_templatX"));
+    let messages = folder.write("messages.json", "[]");
+    let run = run(&["render", &model, "--messages", &messages]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+    assert_eq!(run.stderr, "error: this model file has no chat template to render\n");
+}

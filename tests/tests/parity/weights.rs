@@ -1,0 +1,194 @@
+//! The ops that read weights: `embed` and `matmul`.
+
+use halfbyte::backend::{EmbedParams, MatmulParams};
+use halfbyte::gguf::TensorView;
+use halfbyte::quant::{WeightType, dequantize_tensor};
+use halfbyte_tests::{matrices::random_matrix, random::Random};
+
+use super::table::{Both, Table};
+
+/// Columns: whole blocks, an odd and an even number of them, more than a workgroup has lanes.
+const COLS: [usize; 6] = [32, 64, 96, 160, 576, 2080];
+/// Rows: around the interleaving of eight and around workgroups of 64, 128 and 256.
+const ROWS: [usize; 11] = [1, 7, 8, 9, 31, 33, 63, 65, 127, 257, 521];
+/// Tokens: one is a form of its own; tiles of eight, the whole batch and one less.
+const TOKENS: [usize; 9] = [1, 2, 7, 8, 9, 16, 17, 127, 128];
+/// Elements behind the end of what an op may write.
+const GUARD: usize = 37;
+
+/// Tables of every type, with tokens before, in and behind the rows of the table.
+pub(crate) fn embed(table: &mut Table) {
+    let random = &mut Random::new(2);
+    for ty in WeightType::ALL {
+        for (rows, cols) in [(1, 32), (7, 64), (9, 160), (257, 96), (521, 576)] {
+            for (scale, size) in [(1.0, 1.0), (9.798, 1e4), (0.25, 1e-4)] {
+                let weights = table.upload(&[random_matrix(random, ty, [rows, cols], size)]);
+                for n_tokens in [1, 2, 9, 128] {
+                    let mut tokens: Vec<u32> = (0..n_tokens).map(|_| random.below(rows) as u32).collect();
+                    tokens[n_tokens - 1] = rows as u32 - 1;
+                    tokens[n_tokens / 2] = if n_tokens == 9 { rows as u32 } else { 0 };
+                    let p = EmbedParams {
+                        n_tokens: n_tokens as u32,
+                        n_cols: cols as u32,
+                        row_begin: 0,
+                        n_rows: rows as u32,
+                        scale,
+                    };
+                    let before = random.values(n_tokens * cols + GUARD, 1.0);
+                    let out = table.buffer(&before);
+                    table.run(|backend, i| backend.embed(out[i], weights[i], &tokens, p));
+                    let shape = format_args!("{rows} x {cols}, {n_tokens} tokens, size {size:e}");
+                    table.compare(("embed", ty.name()), shape, out, &before, 0.0, |i| {
+                        tokens.get(i / cols).is_some_and(|t| *t < rows as u32)
+                    });
+                    table.free([out]);
+                }
+                table.free([weights]);
+            }
+        }
+    }
+}
+
+/// The rows of some tensors.
+struct Matrix {
+    weights: Both,
+    rows: usize,
+    cols: usize,
+    mean_square: f64,
+}
+
+impl Matrix {
+    fn upload(table: &mut Table, tensors: &[TensorView]) -> Matrix {
+        let (rows, cols) = (tensors.iter().map(|t| t.rows()).sum(), tensors[0].cols());
+        let values = tensors.iter().flat_map(|t| dequantize_tensor(t).unwrap());
+        let squares: f64 = values.map(|v| f64::from(v).powi(2)).sum();
+        Matrix { weights: table.upload(tensors), rows, cols, mean_square: squares / (rows * cols) as f64 }
+    }
+}
+
+/// One product of a matrix.
+struct Product<'a> {
+    class: &'a str,
+    matrix: &'a Matrix,
+    n_tokens: usize,
+    /// Columns of `out` before and behind those that are written.
+    margins: [usize; 2],
+    accumulate: bool,
+    scale: f32,
+}
+
+impl Product<'_> {
+    fn check(&self, table: &mut Table, random: &mut Random) {
+        let &Product { class, n_tokens, accumulate, scale, .. } = self;
+        let &Matrix { weights, rows, cols, mean_square } = self.matrix;
+        let [row_begin, behind] = self.margins;
+        let out_cols = row_begin + rows + behind;
+        let p = MatmulParams {
+            n_tokens: n_tokens as u32,
+            n_rows: rows as u32,
+            n_cols: cols as u32,
+            row_begin: row_begin as u32,
+            out_cols: out_cols as u32,
+            accumulate: u32::from(accumulate),
+        };
+        let x = table.buffer(&random.values(n_tokens * cols, scale));
+        let before = random.values(n_tokens * out_cols + GUARD, scale);
+        let out = table.buffer(&before);
+        table.run(|backend, i| backend.matmul(out[i], x[i], weights[i], p));
+        let shape = format_args!("{rows} x {cols}, {n_tokens} tokens, accumulate {accumulate}");
+        // The variance of a sum over `cols` of weights times uniform activations.
+        let typical = cols as f64 * mean_square * f64::from(scale).powi(2) / 3.0;
+        table.compare(("matmul", class), shape, out, &before, typical, |i| {
+            i / out_cols < n_tokens && (row_begin..row_begin + rows).contains(&(i % out_cols))
+        });
+        table.free([x, out]);
+    }
+}
+
+/// Every type over all rows and columns, for one token and for tokens that take turns; every number of
+/// tokens for some matrices.
+pub(crate) fn matmul(table: &mut Table) {
+    let random = &mut Random::new(3);
+    for ty in WeightType::ALL {
+        for (r, rows) in ROWS.into_iter().enumerate() {
+            for (c, cols) in COLS.into_iter().enumerate() {
+                let turn = TOKENS[1 + (r + c) % (TOKENS.len() - 1)];
+                let tokens = if cols == 160 && r % 4 == 1 { &TOKENS[..] } else { &[1, turn] };
+                sizes(table, random, ty, [rows, cols], tokens, 1.0);
+            }
+        }
+        sizes(table, random, ty, [33, 576], &[1, 9], 1e4);
+        sizes(table, random, ty, [33, 576], &[1, 9], 1e-4);
+    }
+}
+
+/// One matrix of one type, with weights and activations of about `scale`.
+fn sizes(
+    table: &mut Table,
+    random: &mut Random,
+    ty: WeightType,
+    shape: [usize; 2],
+    tokens: &[usize],
+    scale: f32,
+) {
+    let matrix = &Matrix::upload(table, &[random_matrix(random, ty, shape, scale)]);
+    for &n_tokens in tokens {
+        let form = if n_tokens == 1 { "1 token" } else { "batch" };
+        let size = if scale == 1.0 { String::new() } else { format!(", size {scale:e}") };
+        let class = format!("{}, {form}{size}", ty.name());
+        for (margins, accumulate) in [([0, 0], false), ([5, 3], true)] {
+            let class = class.as_str();
+            Product { class, matrix, n_tokens, margins, accumulate, scale }.check(table, random);
+        }
+    }
+    table.free([matrix.weights]);
+}
+
+/// Several tensors in one upload, as queries, keys and values are: of one type and of several, with
+/// rows that do not fill the interleaving.
+pub(crate) fn stacks(table: &mut Table) {
+    let random = &mut Random::new(4);
+    let [f32, f16, q4_0, q4_1, q8_0] = WeightType::ALL;
+    let stacks: [&[(WeightType, usize)]; 6] = [
+        &[(q4_1, 576), (q4_1, 192), (q4_1, 192)],
+        &[(q4_0, 40), (q4_0, 13), (q4_0, 13)],
+        &[(q4_0, 64), (q8_0, 32), (q8_0, 32)],
+        &[(f32, 7), (f16, 9), (q4_0, 1), (q4_1, 15), (q8_0, 23)],
+        &[(q8_0, 1), (q8_0, 1), (q8_0, 1)],
+        &[(f16, 3), (q4_1, 8), (f16, 130)],
+    ];
+    for (s, stack) in stacks.into_iter().enumerate() {
+        let cols = [96, 576][s % 2];
+        let tensors: Vec<TensorView> =
+            stack.iter().map(|(ty, rows)| random_matrix(random, *ty, [*rows, cols], 1.0)).collect();
+        let matrix = &Matrix::upload(table, &tensors);
+        for n_tokens in [1, 2, 9, 17] {
+            for (margins, accumulate) in [([0, 0], false), ([1, 0], true)] {
+                let class = "stacks of tensors";
+                Product { class, matrix, n_tokens, margins, accumulate, scale: 1.0 }.check(table, random);
+            }
+        }
+        table.free([matrix.weights]);
+    }
+}
+
+/// More dispatches between two reads than any one submit holds, each with its own params.
+pub(crate) fn many_in_one_submit(table: &mut Table) {
+    const OPS: u32 = 2500;
+    let random = &mut Random::new(5);
+    let weights = table.upload(&[random_matrix(random, WeightType::F32, [8, 32], 1.0)]);
+    let x = table.buffer(&random.values(32, 1.0));
+    let before = random.values(100, 1.0);
+    let out = table.buffer(&before);
+    table.run(|backend, i| {
+        for op in 0..OPS {
+            let row_begin = op * 7 % 90;
+            let p =
+                MatmulParams { n_tokens: 1, n_rows: 8, n_cols: 32, row_begin, out_cols: 98, accumulate: 1 };
+            backend.matmul(out[i], x[i], weights[i], p);
+        }
+    });
+    let shape = format_args!("8 x 32, {OPS} times");
+    table.compare(("matmul", "many in one submit"), shape, out, &before, 0.0, |i| i < 97);
+    table.free([weights, x, out]);
+}
