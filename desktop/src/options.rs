@@ -54,7 +54,7 @@ impl From<BackendName> for BackendChoice {
 #[command(next_help_heading = "The answer")]
 pub(crate) struct AnswerArgs {
     /// Below 1 prefers likely tokens, 0 always takes the likeliest
-    #[arg(long, value_name = "T", value_parser = not_negative,
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative,
           default_value_t = SamplerConfig::default().temperature)]
     pub temperature: f32,
 
@@ -63,17 +63,17 @@ pub(crate) struct AnswerArgs {
     pub top_k: usize,
 
     /// Choose among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", value_parser = positive_probability,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = positive_probability,
           default_value_t = SamplerConfig::default().top_p)]
     pub top_p: f32,
 
     /// Choose among tokens at least this probable relative to the likeliest
-    #[arg(long, value_name = "P", value_parser = probability,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = probability,
           default_value_t = SamplerConfig::default().min_p)]
     pub min_p: f32,
 
     /// Above 1 makes tokens of the last 64 less likely; 1 is off
-    #[arg(long, value_name = "R", value_parser = positive_number,
+    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = positive_number,
           default_value_t = SamplerConfig::default().repetition_penalty)]
     pub repetition_penalty: f32,
 

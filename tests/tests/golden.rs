@@ -57,6 +57,12 @@ fn gpu_without_subgroups_matches_the_reference() {
 }
 
 #[test]
+fn gpu_without_64_bit_loads_matches_the_reference() {
+    let options = GpuOptions { int64: false, ..Default::default() };
+    check(|| Box::new(Gpu::open_with(options).unwrap()));
+}
+
+#[test]
 fn gpu_with_split_weights_matches_the_reference() {
     let options = GpuOptions { max_binding_bytes: 64 << 10, ..Default::default() };
     check(|| Box::new(Gpu::open_with(options).unwrap()));

@@ -3,9 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 
-use halfbyte::{
-    BackendChoice, Event, Message, Model, SamplerConfig, Session, SessionOptions, StopReason,
-};
+use halfbyte::{BackendChoice, Event, Message, Model, SamplerConfig, Session, SessionOptions, StopReason};
 
 use crate::{Folder, Run, command, endless, patched, run, tiny};
 
@@ -70,7 +68,11 @@ fn each_line_of_a_pipe_is_a_turn() {
     assert_eq!(output.stdout, format!("{}\n{}\n{}\n", turns[0], turns[1], turns[0]));
     let speeds: Vec<&str> = output.stderr.lines().skip(1).collect();
     assert_eq!((output.code, speeds.len()), (0, 3), "{}", output.stderr);
-    assert!(speeds[1].contains("were known already"), "the second turn reads only what is new: {}", speeds[1]);
+    assert!(
+        speeds[1].contains("were known already"),
+        "the second turn reads only what is new: {}",
+        speeds[1]
+    );
 }
 
 #[test]
@@ -105,8 +107,7 @@ fn a_conversation_that_does_not_fit_fails_with_a_way_out() {
 fn ctrl_c_stops_the_answer_and_then_the_program() {
     let folder = Folder::new();
     let model = folder.write("endless.gguf", endless());
-    let args =
-        ["chat", &model, "--backend", "cpu", "--temperature", "0", "--ctx", "100000", "--verbose"];
+    let args = ["chat", &model, "--backend", "cpu", "--temperature", "0", "--ctx", "100000", "--verbose"];
     let mut child = spawn(&args);
     let mut questions = child.stdin.take().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap());

@@ -179,10 +179,7 @@ fn bench_measures() {
         assert_eq!(result["device"]["backend"], backend);
         assert_eq!(result["file_bytes"], std::fs::metadata(tiny()).unwrap().len());
         let bytes = |key: &str| result[key].as_u64().unwrap();
-        assert_eq!(
-            bytes("memory_budget_bytes"),
-            bytes("file_bytes") + bytes("kv_cache_bytes") + 150_000_000
-        );
+        assert_eq!(bytes("memory_budget_bytes"), bytes("file_bytes") + bytes("kv_cache_bytes") + 150_000_000);
         let (rate, read) = (&result["decode_tokens_per_second"], &result["bytes_read_per_second"]);
         let product = rate.as_f64().unwrap() * bytes("bytes_read_per_token") as f64;
         assert!((read.as_f64().unwrap() / product - 1.0).abs() < 1e-6);

@@ -79,7 +79,7 @@ pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams
 }
 
 /// `sums[r, t]` = row `r` of `bytes` times row `t` of `x`; `row` is scratch for one row.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512bw+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2+fma"))]
 fn matmul_rows(ty: WeightType, bytes: &[u8], row_bytes: usize, x: &[f32], row: &mut [f32], sums: &mut [f32]) {
     let n_tokens = x.len() / row.len();
     for (bytes, sums) in bytes.chunks_exact(row_bytes).zip(sums.chunks_exact_mut(n_tokens)) {
@@ -153,10 +153,12 @@ pub fn attention(out: &mut [f32], qkv: &[f32], k_cache: &[f32], v_cache: &[f32],
 }
 
 /// One query head over the positions in `k` and `v`; `scores` is scratch.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512bw+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2+fma"))]
 fn attend(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], scale: f32, scores: &mut Vec<f32>) {
     scores.clear();
-    scores.extend(k.chunks_exact(q.len()).map(|k| dot(q, k) * scale));
+    for k in k.chunks_exact(q.len()) {
+        scores.push(dot(q, k) * scale);
+    }
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0;
     for s in scores.iter_mut() {

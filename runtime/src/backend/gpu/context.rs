@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::GpuOptions;
 use crate::{
     backend::Device,
     error::{Error, Result},
@@ -12,8 +13,8 @@ pub(super) struct Context {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub info: Device,
-    /// Lanes of a subgroup, where the adapter has subgroups that every kernel can use.
-    pub subgroup: Option<u32>,
+    /// Fewest and most lanes of a subgroup, where the adapter has subgroups of eight lanes or more.
+    pub subgroup: Option<(u32, u32)>,
     /// Whether kernels may load 64-bit words.
     pub int64: bool,
     fault: Arc<Mutex<Option<Error>>>,
@@ -21,7 +22,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Opens the best adapter: a GPU before a processor that computes as one.
-    pub(super) fn open(subgroups: bool) -> Result<Context> {
+    pub(super) fn open(options: GpuOptions) -> Result<Context> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL;
         descriptor.flags = wgpu::InstanceFlags::empty();
@@ -35,10 +36,10 @@ impl Context {
                     .into(),
             )
         })?;
-        Context::from_adapter(&adapter, subgroups)
+        Context::from_adapter(&adapter, options)
     }
 
-    fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool) -> Result<Context> {
+    fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Context> {
         let info = adapter.get_info();
         let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -49,19 +50,15 @@ impl Context {
             ..Default::default()
         }))
         .map_err(|e| Error::NoGpu(format!("{}: {e}", info.name)))?;
-        let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size % 8 == 0;
-        let subgroup = (subgroups && fixed && features.contains(wgpu::Features::SUBGROUP))
-            .then_some(info.subgroup_min_size)
-            .filter(|n| *n > 0);
-        let int64 = features.contains(wgpu::Features::SHADER_INT64);
+        let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
+        let fits = min >= 8 && min.is_multiple_of(8) && features.contains(wgpu::Features::SUBGROUP);
+        let subgroup = (options.subgroups && fits).then_some((min, max));
+        let int64 = options.int64 && features.contains(wgpu::Features::SHADER_INT64);
         let fault = Arc::new(Mutex::new(None));
         report_faults(&device, &fault);
         let info = Device {
             backend: "gpu",
-            features: vec![match subgroup {
-                Some(n) => format!("subgroups of {n}"),
-                None => "no subgroups".into(),
-            }],
+            features: describe(subgroup, int64),
             name: info.name,
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
@@ -82,6 +79,17 @@ impl Context {
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Gpu(e.to_string()))?;
         self.check()
     }
+}
+
+/// What of the adapter the kernels use, for reports.
+fn describe(subgroup: Option<(u32, u32)>, int64: bool) -> Vec<String> {
+    let lanes = match subgroup {
+        Some((min, max)) if min == max => format!("subgroups of {min}"),
+        Some((min, max)) => format!("subgroups of {min} to {max}"),
+        None => "no subgroups".into(),
+    };
+    let words = if int64 { "64-bit loads" } else { "32-bit loads" };
+    vec![lanes, words.into()]
 }
 
 /// Order of preference among adapters.

@@ -43,20 +43,18 @@ pub(super) fn is_matvec(ctx: &Context, p: &MatmulParams) -> bool {
 /// x counts rows of the weight, y tokens.
 pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &MatmulParams) -> Tiled {
     let matvec = is_matvec(ctx, p);
-    let ev = |k: &str, d: u32| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-    let i64v = ctx.int64 && ev(if matvec {"I64V"} else {"I64M"}, 1) == 1; let rt = ev(if matvec {"RV"} else {"RM"}, 4); let tt = ev("TM", 8);
-    let kernel = match (ctx.subgroup.is_some(), matvec, i64v) {
+    let kernel = match (ctx.subgroup.is_some(), matvec, ctx.int64) {
         (false, ..) => "matmul",
         (true, true, false) => "matvec_subgroup",
         (true, true, true) => "matvec_subgroup_u64",
         (true, false, false) => "matmul_subgroup",
         (true, false, true) => "matmul_subgroup_u64",
     };
-    let workgroup = ctx.subgroup.map_or(64, |n| n.max(ev("WG", 16)));
+    let workgroup = ctx.subgroup.map_or(64, |(_, most)| most.max(16));
     let form = Form { weight: weight.name(), workgroup, ..Form::plain(kernel) };
-    let tokens = if p.n_tokens == 1 { 1 } else { tt };
+    let tokens = if p.n_tokens == 1 { 1 } else { TOKEN_TILE };
     let constant = if matvec { ("INPUT", input as u32) } else { ("TOKENS", tokens) };
-    Tiled { form: form.with(&[("ROWS", rt), constant]), x: workgroup * rt, y: tokens }
+    Tiled { form: form.with(&[("ROWS", ROW_TILE), constant]), x: workgroup * ROW_TILE, y: tokens }
 }
 
 /// x counts query heads, y tokens.
@@ -64,8 +62,9 @@ pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
     let (shape, group) = attention_shape(p);
     match subgroup_for(ctx, p) {
         Some(n) => {
-            let tokens = if p.n_tokens == 1 { 1 } else { std::env::var("AT").ok().and_then(|v| v.parse().ok()).unwrap_or((MAX_QUERIES / group).clamp(1, 4)) };
-            let form = Form::plain(if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" }).with(&shape);
+            let tokens = if p.n_tokens == 1 { 1 } else { (MAX_QUERIES / group).clamp(1, 4) };
+            let form = Form::plain(if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" })
+                .with(&shape);
             Tiled { form: form.with(&[("SUBGROUP", n), ("TOKENS", tokens)]), x: group, y: tokens }
         }
         None => Tiled { form: Form::plain("attention").with(&shape), x: 1, y: 1 },
@@ -86,7 +85,9 @@ fn attention_shape(p: &AttentionParams) -> ([(&'static str, u32); 2], u32) {
     ([("HEAD_DIM", p.head_dim), ("GROUP", group)], group)
 }
 
-/// Lanes of a subgroup, where the head's shape fits the forms that use them.
+/// Lanes of a subgroup, where their number is fixed and the head's shape fits the forms that use them.
 fn subgroup_for(ctx: &Context, p: &AttentionParams) -> Option<u32> {
-    ctx.subgroup.filter(|n| p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(2 * n))
+    let (least, most) = ctx.subgroup?;
+    let fits = p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(2 * most);
+    (least == most && fits).then_some(most)
 }

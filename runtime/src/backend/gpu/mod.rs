@@ -30,13 +30,15 @@ use recorder::{Binding, Recorder};
 pub struct GpuOptions {
     /// Use subgroups where the adapter has them.
     pub subgroups: bool,
+    /// Load 64-bit words where the adapter has them.
+    pub int64: bool,
     /// Bytes of weights that one binding may span, at most what the adapter allows.
     pub max_binding_bytes: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { subgroups: true, max_binding_bytes: u64::MAX }
+        GpuOptions { subgroups: true, int64: true, max_binding_bytes: u64::MAX }
     }
 }
 
@@ -72,7 +74,7 @@ impl Gpu {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(options: GpuOptions) -> Result<Gpu> {
-        let ctx = Context::open(options.subgroups)?;
+        let ctx = Context::open(options)?;
         let limit = ctx.device.limits().max_storage_buffer_binding_size;
         let tokens = storage(&ctx, crate::Model::BATCH * 4)?;
         let recorder = Recorder::new(&ctx);
