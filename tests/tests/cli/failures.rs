@@ -117,6 +117,24 @@ fn other_failures_are_clear() {
     }
 }
 
+/// The Vulkan loader then finds no driver.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_gpu_auto_says_why_it_runs_on_the_cpu() {
+    let on = |backend: &str| {
+        let mut command = command(["run", &tiny(), "--ids", "1", "--max-tokens", "2", "--backend", backend]);
+        command.env("VK_DRIVER_FILES", "/nowhere").env("VK_ICD_FILENAMES", "/nowhere");
+        Run::new(command.output().unwrap())
+    };
+    let auto = on("auto");
+    assert_eq!(auto.code, 0, "{}", auto.stderr);
+    assert!(auto.stderr.starts_with("warning: no usable GPU: "), "{}", auto.stderr);
+    assert!(auto.stderr.ends_with("; running on the CPU\n"), "{}", auto.stderr);
+    let gpu = on("gpu");
+    assert_eq!((gpu.code, gpu.stdout.as_str()), (1, ""));
+    assert!(gpu.stderr.starts_with("error: no usable GPU: "), "{}", gpu.stderr);
+}
+
 #[test]
 fn wrong_usage_is_told_apart() {
     let model = tiny();

@@ -63,6 +63,7 @@ fn embed_and_matmul_follow_their_formulas() {
                     row_begin: 0,
                     out_cols: n_rows,
                     accumulate: 1,
+                    ..Default::default()
                 };
                 cpu.matmul(out, x_buf, uploaded, p);
                 let sums = x.chunks_exact(cols).flat_map(|x| (0..rows).map(move |r| dot(row(r), x)));
@@ -191,6 +192,7 @@ fn attention_follows_its_formula() {
             head_dim: hd,
             kv_capacity: cap,
             scale,
+            rope_dim: 0,
         };
         cpu.attention(out, qkv_buf, k_buf, v_buf, p);
 

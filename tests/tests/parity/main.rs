@@ -29,6 +29,7 @@ fn open(form: &str, options: GpuOptions) -> Table {
 fn check_weights(table: &mut Table) {
     weights::embed(table);
     weights::matmul(table);
+    weights::fused_matmul(table);
     weights::stacks(table);
     weights::many_in_one_submit(table);
 }
@@ -39,6 +40,7 @@ fn check_all(table: &mut Table) {
     elements::rope_kv(table);
     elements::silu_mul(table);
     attention::attention(table);
+    attention::rope_attention(table);
 }
 
 #[test]

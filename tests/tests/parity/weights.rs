@@ -66,11 +66,26 @@ impl Matrix {
     }
 }
 
+/// What the rows of a matrix meet.
+#[derive(Clone, Copy, PartialEq)]
+enum Input {
+    /// `matmul`: activations as they are.
+    Plain,
+    /// `norm_matmul`: activations that are normalised first.
+    Normed,
+    /// `gated_matmul`: activations whose first half gates the second.
+    Gated,
+}
+
 /// One product of a matrix.
+#[derive(Clone, Copy)]
 struct Product<'a> {
     class: &'a str,
     matrix: &'a Matrix,
+    input: Input,
     n_tokens: usize,
+    /// First row of the activations that is read.
+    first_token: usize,
     /// Columns of `out` before and behind those that are written.
     margins: [usize; 2],
     accumulate: bool,
@@ -78,8 +93,15 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    fn check(&self, table: &mut Table, random: &mut Random) {
-        let &Product { class, n_tokens, accumulate, scale, .. } = self;
+    /// Over the shapes of `out`: just the rows; a stretch of it, added to what is there.
+    fn check_both(self, table: &mut Table, random: &mut Random) {
+        self.check(table, random);
+        let first_token = if self.input == Input::Gated { 0 } else { 2 };
+        Product { margins: [5, 3], accumulate: true, first_token, ..self }.check(table, random);
+    }
+
+    fn check(self, table: &mut Table, random: &mut Random) {
+        let Product { class, input, n_tokens, first_token, accumulate, scale, .. } = self;
         let &Matrix { weights, rows, cols, mean_square } = self.matrix;
         let [row_begin, behind] = self.margins;
         let out_cols = row_begin + rows + behind;
@@ -90,18 +112,45 @@ impl Product<'_> {
             row_begin: row_begin as u32,
             out_cols: out_cols as u32,
             accumulate: u32::from(accumulate),
+            first_token: first_token as u32,
+            eps: 1e-5,
         };
-        let x = table.buffer(&random.values(n_tokens * cols, scale));
+        let x_cols = if input == Input::Gated { 2 * cols } else { cols };
+        let x = table.buffer(&random.values((first_token + n_tokens) * x_cols, scale));
+        let norm = table.buffer(&random.values(cols, 1.0));
+        let scratch = table.buffer(&random.values(n_tokens * cols, 1.0));
         let before = random.values(n_tokens * out_cols + GUARD, scale);
         let out = table.buffer(&before);
-        table.run(|backend, i| backend.matmul(out[i], x[i], weights[i], p));
+        table.run(|backend, i| match input {
+            Input::Plain => backend.matmul(out[i], x[i], weights[i], p),
+            Input::Normed => backend.norm_matmul(out[i], x[i], norm[i], weights[i], scratch[i], p),
+            Input::Gated => backend.gated_matmul(out[i], x[i], weights[i], scratch[i], p),
+        });
         let shape = format_args!("{rows} x {cols}, {n_tokens} tokens, accumulate {accumulate}");
-        // The variance of a sum over `cols` of weights times uniform activations.
-        let typical = cols as f64 * mean_square * f64::from(scale).powi(2) / 3.0;
-        table.compare(("matmul", class), shape, out, &before, typical, |i| {
+        let typical = cols as f64 * mean_square * self.input_square();
+        table.compare((self.op(), class), shape, out, &before, typical, |i| {
             i / out_cols < n_tokens && (row_begin..row_begin + rows).contains(&(i % out_cols))
         });
-        table.free([x, out]);
+        table.free([x, norm, scratch, out]);
+    }
+
+    fn op(&self) -> &'static str {
+        match self.input {
+            Input::Plain => "matmul",
+            Input::Normed => "norm_matmul",
+            Input::Gated => "gated_matmul",
+        }
+    }
+
+    /// About the mean square of what the weights meet; uniform numbers below one have 1 / 3.
+    fn input_square(&self) -> f64 {
+        let square = f64::from(self.scale).powi(2) / 3.0;
+        match self.input {
+            Input::Plain => square,
+            Input::Normed => square / (square + 1e-5) / 3.0,
+            // Half of the gates are open; where all are small, silu halves them.
+            Input::Gated => square * square / 4.0,
+        }
     }
 }
 
@@ -114,11 +163,28 @@ pub(crate) fn matmul(table: &mut Table) {
             for (c, cols) in COLS.into_iter().enumerate() {
                 let turn = TOKENS[1 + (r + c) % (TOKENS.len() - 1)];
                 let tokens = if cols == 160 && r % 4 == 1 { &TOKENS[..] } else { &[1, turn] };
-                sizes(table, random, ty, [rows, cols], tokens, 1.0);
+                sizes(table, random, (ty, Input::Plain), [rows, cols], tokens, 1.0);
             }
         }
-        sizes(table, random, ty, [33, 576], &[1, 9], 1e4);
-        sizes(table, random, ty, [33, 576], &[1, 9], 1e-4);
+        sizes(table, random, (ty, Input::Plain), [33, 576], &[1, 9], 1e4);
+        sizes(table, random, (ty, Input::Plain), [33, 576], &[1, 9], 1e-4);
+    }
+}
+
+/// The ops that prepare their input on the way; a kernel may do so for one token only.
+pub(crate) fn fused_matmul(table: &mut Table) {
+    let random = &mut Random::new(15);
+    for ty in WeightType::ALL {
+        for input in [Input::Normed, Input::Gated] {
+            for rows in [1, 9, 63, 257, 521] {
+                for cols in COLS {
+                    sizes(table, random, (ty, input), [rows, cols], &[1, 2], 1.0);
+                }
+            }
+            sizes(table, random, (ty, input), [65, 576], &[1, 9, 128], 1.0);
+            sizes(table, random, (ty, input), [33, 576], &[1, 9], 1e4);
+            sizes(table, random, (ty, input), [33, 576], &[1, 9], 1e-4);
+        }
     }
 }
 
@@ -126,7 +192,7 @@ pub(crate) fn matmul(table: &mut Table) {
 fn sizes(
     table: &mut Table,
     random: &mut Random,
-    ty: WeightType,
+    (ty, input): (WeightType, Input),
     shape: [usize; 2],
     tokens: &[usize],
     scale: f32,
@@ -135,11 +201,10 @@ fn sizes(
     for &n_tokens in tokens {
         let form = if n_tokens == 1 { "1 token" } else { "batch" };
         let size = if scale == 1.0 { String::new() } else { format!(", size {scale:e}") };
-        let class = format!("{}, {form}{size}", ty.name());
-        for (margins, accumulate) in [([0, 0], false), ([5, 3], true)] {
-            let class = class.as_str();
-            Product { class, matrix, n_tokens, margins, accumulate, scale }.check(table, random);
-        }
+        let class = &format!("{}, {form}{size}", ty.name());
+        let (margins, accumulate) = ([0, 0], false);
+        Product { class, matrix, input, n_tokens, first_token: 0, margins, accumulate, scale }
+            .check_both(table, random);
     }
     table.free([matrix.weights]);
 }
@@ -162,10 +227,11 @@ pub(crate) fn stacks(table: &mut Table) {
         let tensors: Vec<TensorView> =
             stack.iter().map(|(ty, rows)| random_matrix(random, *ty, [*rows, cols], 1.0)).collect();
         let matrix = &Matrix::upload(table, &tensors);
-        for n_tokens in [1, 2, 9, 17] {
-            for (margins, accumulate) in [([0, 0], false), ([1, 0], true)] {
-                let class = "stacks of tensors";
-                Product { class, matrix, n_tokens, margins, accumulate, scale: 1.0 }.check(table, random);
+        for input in [Input::Plain, Input::Normed, Input::Gated] {
+            for n_tokens in [1, 2, 9, 17] {
+                let (class, margins, accumulate, scale) = ("stacks of tensors", [0, 0], false, 1.0);
+                Product { class, matrix, input, n_tokens, first_token: 0, margins, accumulate, scale }
+                    .check_both(table, random);
             }
         }
         table.free([matrix.weights]);
@@ -183,8 +249,15 @@ pub(crate) fn many_in_one_submit(table: &mut Table) {
     table.run(|backend, i| {
         for op in 0..OPS {
             let row_begin = op * 7 % 90;
-            let p =
-                MatmulParams { n_tokens: 1, n_rows: 8, n_cols: 32, row_begin, out_cols: 98, accumulate: 1 };
+            let p = MatmulParams {
+                n_tokens: 1,
+                n_rows: 8,
+                n_cols: 32,
+                row_begin,
+                out_cols: 98,
+                accumulate: 1,
+                ..Default::default()
+            };
             backend.matmul(out[i], x[i], weights[i], p);
         }
     });
