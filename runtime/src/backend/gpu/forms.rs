@@ -10,7 +10,7 @@ use crate::{
 const TOKEN_TILE: u32 = 8;
 const ROW_TILE: u32 = 4;
 /// Queries that one workgroup of attention takes at most: their state lives in registers.
-const MAX_QUERIES: u32 = 12;
+const MAX_QUERIES: u32 = 6;
 
 /// What the weights of a matmul meet; the constant INPUT of `matvec_subgroup_body.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
