@@ -114,15 +114,18 @@ pub fn rope_kv(qkv: &mut [f32], k_cache: &mut [f32], v_cache: &mut [f32], rope: 
         let position = p.pos as usize + t;
         let turns = &rope[position * rope_dim..][..rope_dim];
         for (h, head) in row.chunks_exact_mut(head_dim).enumerate() {
-            if h < n_heads + n_kv_heads {
+            if h < n_heads {
                 rotate(head, turns);
+                continue;
             }
-            if h >= n_heads {
-                let is_value = h >= n_heads + n_kv_heads;
-                let kv_head = (h - n_heads) % n_kv_heads;
-                let at = (kv_head * p.kv_capacity as usize + position) * head_dim;
-                let cache = if is_value { &mut *v_cache } else { &mut *k_cache };
-                cache[at..at + head_dim].copy_from_slice(head);
+            let is_value = h >= n_heads + n_kv_heads;
+            let kv_head = (h - n_heads) % n_kv_heads;
+            let at = (kv_head * p.kv_capacity as usize + position) * head_dim;
+            let cache = if is_value { &mut *v_cache } else { &mut *k_cache };
+            let cached = &mut cache[at..at + head_dim];
+            cached.copy_from_slice(head);
+            if !is_value {
+                rotate(cached, turns);
             }
         }
     }
