@@ -1,7 +1,8 @@
-// attention with subgroups: one subgroup works for TOKENS tokens and one key/value head, so for
-// TOKENS * GROUP queries, over all positions, with the running maximum and sum of FlashAttention
-// (arXiv:2205.14135); no score is ever stored and no barrier is needed. The workgroup is one subgroup
-// of SUBGROUP lanes, a multiple of eight; HEAD_DIM is a multiple of 32 and of 2 * SUBGROUP.
+// attention with subgroups: one subgroup works for TOKENS tokens and GROUP query heads that share a
+// key/value head, so for TOKENS * GROUP queries, over all positions, with the running maximum and sum
+// of FlashAttention (arXiv:2205.14135); no score is ever stored and no barrier is needed. The workgroup
+// is one subgroup of SUBGROUP lanes, a multiple of eight; HEAD_DIM is a multiple of 32 and of
+// 2 * SUBGROUP.
 #import attention_subgroup_body
 
 const QUERIES = TOKENS * GROUP;
@@ -14,11 +15,12 @@ fn positions_of(m: u32) -> u32 {
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let kv_head = group.x;
+    let first_head = group.x * GROUP;
+    let kv_head = first_head / (p.n_heads / p.n_kv_heads);
     first_token = group.y * TOKENS;
     for (var m = 0u; m < QUERIES; m++) {
         let token = min(first_token + m / GROUP, p.n_tokens - 1u);
-        let start = query_start(token, kv_head * GROUP + m % GROUP);
+        let start = query_start(token, first_head + m % GROUP);
         for (var c = 0u; c < PARTS; c++) {
             q[m * PARTS + c] = qkv[start + c * 8u + lane % 8u] * p.scale;
         }
@@ -29,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         let token = first_token + m / GROUP;
         let sum = subgroupAdd(total[m]);
         if token < p.n_tokens {
-            let start = (token * p.n_heads + kv_head * GROUP + m % GROUP) * (HEAD_DIM / 2u);
+            let start = (token * p.n_heads + first_head + m % GROUP) * (HEAD_DIM / 2u);
             for (var i = 0u; i < PAIRS; i++) {
                 out[start + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
             }

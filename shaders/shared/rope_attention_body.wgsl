@@ -1,6 +1,7 @@
 // rope_attention of one token with subgroups: rotates the queries and the new key, writes the new key
 // and value into the cache, and attends as attention_subgroup does. The new position is taken from
-// registers and the cache is only read below it, so that no barrier is needed.
+// registers and the cache is only read below it, so that no barrier is needed; subgroups that share a
+// key/value head write the same bits.
 #import attention_subgroup_body
 
 const QUERIES = GROUP;
@@ -22,7 +23,8 @@ fn rotate(v: vec4<f32>, i: u32) -> vec4<f32> {
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let kv_head = group.x;
+    let first_head = group.x * GROUP;
+    let kv_head = first_head / (p.n_heads / p.n_kv_heads);
     let cache = kv_head * p.kv_capacity;
     let key = query_start(0u, p.n_heads + kv_head);
     let value = query_start(0u, p.n_heads + p.n_kv_heads + kv_head);
@@ -31,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         let k = rotate(qkv[key + i], i);
         put_k((cache + p.pos) * (HEAD_DIM / 4u) + i, k);
         for (var m = 0u; m < QUERIES; m++) {
-            q[m * PARTS + c] = rotate(qkv[query_start(0u, kv_head * GROUP + m) + i], i) * p.scale;
+            q[m * PARTS + c] = rotate(qkv[query_start(0u, first_head + m) + i], i) * p.scale;
             largest[m] = dot4(q[m * PARTS + c], k, largest[m]);
         }
     }
@@ -52,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     for (var m = 0u; m < QUERIES; m++) {
         let sum = subgroupAdd(total[m]);
         for (var i = 0u; i < PAIRS; i++) {
-            out[(kv_head * GROUP + m) * (HEAD_DIM / 2u) + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
+            out[(first_head + m) * (HEAD_DIM / 2u) + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
         }
     }
 }

@@ -28,7 +28,7 @@ params! {
         n_tokens: u32,
         /// Columns of the table, the width of the hidden state.
         n_cols: u32,
-        /// First row of the table that this call holds.
+        /// First row of the table that this call holds; a backend that splits tables sets it.
         row_begin: u32,
         /// Rows of the table that this call holds; tokens outside them are left untouched.
         n_rows: u32,

@@ -77,7 +77,7 @@ pub trait Backend: Send {
         self.matmul(out, scratch, weight, MatmulParams { first_token: 0, ..p });
     }
 
-    /// `matmul` of what `silu_mul` makes of `gate_up`. `scratch` is as for
+    /// `matmul` of what `silu_mul` makes of `gate_up`; `p.first_token` is 0. `scratch` is as for
     /// [`norm_matmul`](Self::norm_matmul).
     fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
         self.silu_mul(scratch, gate_up, p.silu_mul());

@@ -9,8 +9,9 @@ use crate::{
 /// Tokens that one workgroup of the batched matmul takes, and rows of a weight that a lane takes.
 const TOKEN_TILE: u32 = 8;
 const ROW_TILE: u32 = 4;
-/// Queries that one workgroup of attention takes at most: their state lives in registers.
-const MAX_QUERIES: u32 = 6;
+/// Elements of queries that one workgroup of attention takes at most. Their state lives in registers,
+/// and a driver's compile time grows with the square of it (lavapipe: 4 s at 384, 15 s at 1024).
+const MAX_QUERY_ELEMENTS: u32 = 512;
 
 /// What the weights of a matmul meet; the constant INPUT of `matvec_subgroup_body.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,30 +60,32 @@ pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &Matmul
 
 /// x counts query heads, y tokens.
 pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
-    let (shape, group) = attention_shape(p);
-    match subgroup_for(ctx, p) {
-        Some(n) => {
-            let tokens = if p.n_tokens == 1 { 1 } else { (MAX_QUERIES / group).clamp(1, 4) };
-            let form = Form::plain(if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" })
-                .with(&shape);
-            Tiled { form: form.with(&[("SUBGROUP", n), ("TOKENS", tokens)]), x: group, y: tokens }
-        }
-        None => Tiled { form: Form::plain("attention").with(&shape), x: 1, y: 1 },
-    }
+    let Some(n) = subgroup_for(ctx, p) else {
+        let shape = [("HEAD_DIM", p.head_dim), ("GROUP", p.n_heads / p.n_kv_heads)];
+        return Tiled { form: Form::plain("attention").with(&shape), x: 1, y: 1 };
+    };
+    let heads = heads_of(p);
+    let most = (MAX_QUERY_ELEMENTS / (heads * p.head_dim)).clamp(1, 4);
+    let tokens = if p.n_tokens == 1 { 1 } else { most };
+    let kernel = if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" };
+    let shape = [("HEAD_DIM", p.head_dim), ("GROUP", heads), ("SUBGROUP", n), ("TOKENS", tokens)];
+    Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: tokens }
 }
 
 /// The form that rotates, writes the cache and attends at once, where there is one.
 pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams) -> Option<Tiled> {
     let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1 && p.rope_dim.is_multiple_of(4))?;
-    let (shape, group) = attention_shape(p);
+    let heads = heads_of(p);
     let kernel = if ctx.int64 { "rope_attention_subgroup_u64" } else { "rope_attention_subgroup" };
-    let form = Form::plain(kernel).with(&shape).with(&[("SUBGROUP", n)]);
-    Some(Tiled { form, x: group, y: 1 })
+    let shape = [("HEAD_DIM", p.head_dim), ("GROUP", heads), ("SUBGROUP", n)];
+    Some(Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: 1 })
 }
 
-fn attention_shape(p: &AttentionParams) -> ([(&'static str, u32); 2], u32) {
+/// Query heads that one workgroup takes: as many of those that share a key head as fit.
+fn heads_of(p: &AttentionParams) -> u32 {
     let group = p.n_heads / p.n_kv_heads;
-    ([("HEAD_DIM", p.head_dim), ("GROUP", group)], group)
+    let fits = |n: &u32| group.is_multiple_of(*n) && n * p.head_dim <= MAX_QUERY_ELEMENTS;
+    (1..=group).rev().find(fits).unwrap_or(1)
 }
 
 /// Lanes of a subgroup, where their number is fixed and the head's shape fits the forms that use them.
