@@ -1,2 +1,3 @@
 #import words_u32
+#import norm_u32
 #import matvec_subgroup_body

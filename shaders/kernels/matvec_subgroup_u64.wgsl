@@ -1,2 +1,3 @@
 #import words_u64
+#import norm_u64
 #import matvec_subgroup_body

@@ -9,8 +9,6 @@
 #import dot4
 #import matmul_io
 
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
-
 const PLAIN = 0u;
 const NORMED = 1u;
 const GATED = 2u;
@@ -45,7 +43,7 @@ fn main(
         var xs = input(at);
         if INPUT == NORMED {
             squares = fma(xs, xs, squares);
-            xs *= norm[at];
+            xs *= norm_at(at);
         }
         var sum_x = vec4<f32>();
         var part: array<f32, ROWS>;
