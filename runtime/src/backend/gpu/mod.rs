@@ -25,6 +25,9 @@ use matrix::Chunk;
 use pipelines::Form;
 use recorder::{Binding, Recorder};
 
+/// The buffer of token ids; those of other buffers count up from here.
+const TOKENS_ID: u32 = 0;
+
 /// How to open the GPU; the default is right except in tests.
 #[derive(Clone, Copy, Debug)]
 pub struct GpuOptions {
@@ -56,7 +59,6 @@ pub struct Gpu {
     slots: Vec<Slot>,
     next_id: u32,
     tokens: wgpu::Buffer,
-    tokens_id: u32,
     max_binding: u64,
 }
 
@@ -81,8 +83,7 @@ impl Gpu {
         Ok(Gpu {
             max_binding: options.max_binding_bytes.min(limit),
             slots: Vec::new(),
-            next_id: 1,
-            tokens_id: 0,
+            next_id: TOKENS_ID + 1,
             ctx,
             recorder,
             tokens,
@@ -115,7 +116,7 @@ impl Gpu {
 
     /// Records one dispatch over f32 buffers.
     fn record<const N: usize>(&mut self, form: Form, params: &[u8], bufs: [Buf; N], groups: [u32; 3]) {
-        let mut bindings = [Binding::whole(0, &self.tokens); N];
+        let mut bindings = [Binding::whole(TOKENS_ID, &self.tokens); N];
         for (binding, buf) in bindings.iter_mut().zip(bufs) {
             match self.slots.get(buf.0 as usize) {
                 Some(Slot::F32 { id, buffer }) => *binding = Binding::whole(*id, buffer),
@@ -217,7 +218,7 @@ impl Backend for Gpu {
             let bindings = [
                 Binding::part(id, &chunk.buffer, &chunk.quants),
                 Binding::part(id, &chunk.buffer, &chunk.scales),
-                Binding::whole(self.tokens_id, &self.tokens),
+                Binding::whole(TOKENS_ID, &self.tokens),
                 Binding::whole(*out_id, out),
             ];
             let lanes = p.n_tokens * (p.n_cols / 32);
