@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let head = group.x;
     let token = group.y;
     let n_positions = p.pos + token + 1u;
-    let cache = head / GROUP * p.kv_capacity;
+    let cache = head / (p.n_heads / p.n_kv_heads) * p.kv_capacity;
     let query = query_start(token, head);
     var largest = MASKED;
     var total = 0.0;

@@ -1,26 +1,26 @@
-// attention with subgroups: one subgroup works for TOKENS tokens and GROUP query heads that share a
-// key/value head, so for TOKENS * GROUP queries, over all positions, with the running maximum and sum
+// attention with subgroups: one subgroup works for TOKENS tokens and HEADS query heads that share a
+// key/value head, so for TOKENS * HEADS queries, over all positions, with the running maximum and sum
 // of FlashAttention (arXiv:2205.14135); no score is ever stored and no barrier is needed. The workgroup
 // is one subgroup of SUBGROUP lanes, a multiple of eight; HEAD_DIM is a multiple of 32 and of
 // 2 * SUBGROUP.
 #import attention_subgroup_body
 
-const QUERIES = TOKENS * GROUP;
+const QUERIES = TOKENS * HEADS;
 
 var<private> first_token: u32;
 
 fn positions_of(m: u32) -> u32 {
-    return p.pos + first_token + m / GROUP + 1u;
+    return p.pos + first_token + m / HEADS + 1u;
 }
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let first_head = group.x * GROUP;
+    let first_head = group.x * HEADS;
     let kv_head = first_head / (p.n_heads / p.n_kv_heads);
     first_token = group.y * TOKENS;
     for (var m = 0u; m < QUERIES; m++) {
-        let token = min(first_token + m / GROUP, p.n_tokens - 1u);
-        let start = query_start(token, first_head + m % GROUP);
+        let token = min(first_token + m / HEADS, p.n_tokens - 1u);
+        let start = query_start(token, first_head + m % HEADS);
         for (var c = 0u; c < PARTS; c++) {
             q[m * PARTS + c] = qkv[start + c * 8u + lane % 8u] * p.scale;
         }
@@ -28,10 +28,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     }
     walk(kv_head * p.kv_capacity, p.pos + min(first_token + TOKENS, p.n_tokens), lane);
     for (var m = 0u; m < QUERIES; m++) {
-        let token = first_token + m / GROUP;
+        let token = first_token + m / HEADS;
         let sum = subgroupAdd(total[m]);
         if token < p.n_tokens {
-            let start = (token * p.n_heads + first_head + m % GROUP) * (HEAD_DIM / 2u);
+            let start = (token * p.n_heads + first_head + m % HEADS) * (HEAD_DIM / 2u);
             for (var i = 0u; i < PAIRS; i++) {
                 out[start + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
             }

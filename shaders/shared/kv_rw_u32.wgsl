@@ -2,13 +2,7 @@
 @group(0) @binding(2) var<storage, read_write> k_cache: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> v_cache: array<vec2<f32>>;
 
-fn k_at(i: u32) -> vec4<f32> {
-    return k_cache[i];
-}
-
-fn v_at(i: u32) -> vec2<f32> {
-    return v_cache[i];
-}
+#import kv_get_u32
 
 fn put_k(i: u32, k: vec4<f32>) {
     k_cache[i] = k;

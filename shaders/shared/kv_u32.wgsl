@@ -2,10 +2,4 @@
 @group(0) @binding(2) var<storage, read> k_cache: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v_cache: array<vec2<f32>>;
 
-fn k_at(i: u32) -> vec4<f32> {
-    return k_cache[i];
-}
-
-fn v_at(i: u32) -> vec2<f32> {
-    return v_cache[i];
-}
+#import kv_get_u32

@@ -1,6 +1,7 @@
 // matmul with subgroups: a lane owns ROWS rows, a workgroup WORKGROUP * ROWS rows of TOKENS tokens.
 // The 32 values of x that a block of weights meets are loaded by eight lanes and broadcast, so a
 // block costs one load of x a token. Needs subgroups of eight lanes or more.
+// WGSL wants the lane of a broadcast as a constant, hence a copy of the step for each of the eight.
 #import layout
 #import weight
 #import dot4

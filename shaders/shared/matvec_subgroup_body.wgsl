@@ -1,6 +1,7 @@
 // matmul of one token with subgroups: a lane owns ROWS rows. The 32 values of x that a block of
 // weights meets are loaded by eight lanes and broadcast; the weights stay raw inside a block, and the
 // block's factors are applied once. Needs subgroups of eight lanes or more.
+// WGSL wants the lane of a broadcast as a constant, hence a copy of the step for each of the eight.
 //
 // INPUT tells what the weights meet: x as it is; x normalised as rms_norm does, whose sum of squares
 // is taken on the way (norm_matmul); or silu(x) times the second half of x (gated_matmul).

@@ -4,7 +4,7 @@
 // key/value head write the same bits.
 #import attention_subgroup_body
 
-const QUERIES = GROUP;
+const QUERIES = HEADS;
 
 @group(0) @binding(5) var<storage, read> rope: array<vec4<f32>>;
 
@@ -23,7 +23,7 @@ fn rotate(v: vec4<f32>, i: u32) -> vec4<f32> {
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let first_head = group.x * GROUP;
+    let first_head = group.x * HEADS;
     let kv_head = first_head / (p.n_heads / p.n_kv_heads);
     let cache = kv_head * p.kv_capacity;
     let key = query_start(0u, p.n_heads + kv_head);

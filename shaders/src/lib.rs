@@ -58,7 +58,7 @@ mod tests {
                 ("INPUT", 1),
                 ("ROWS", 4),
                 ("HEAD_DIM", 64),
-                ("GROUP", 3),
+                ("HEADS", 3),
                 ("SUBGROUP", 8),
                 ("STRIDE", 1),
                 ("WORDS_PER_LANE", 64),

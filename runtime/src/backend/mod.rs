@@ -2,6 +2,7 @@
 //! are named by `Copy` handles. The CPU runs an op when it is called; the GPU records it and
 //! submits in [`Backend::read`], the only point that waits and the only one where a fault surfaces.
 
+mod compose;
 pub mod cpu;
 pub mod gpu;
 
@@ -73,21 +74,18 @@ pub trait Backend: Send {
     /// `matmul` of `x` normalised as by `rms_norm` with `norm` and `p.eps`. `scratch` holds
     /// `p.n_tokens` rows of `x`, which a backend may fill or leave alone.
     fn norm_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        self.rms_norm(scratch, x, norm, p.rms_norm());
-        self.matmul(out, scratch, weight, MatmulParams { first_token: 0, ..p });
+        compose::norm_matmul(self, out, x, norm, weight, scratch, p);
     }
 
     /// `matmul` of what `silu_mul` makes of `gate_up`; `p.first_token` is 0. `scratch` is as for
     /// [`norm_matmul`](Self::norm_matmul).
     fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        self.silu_mul(scratch, gate_up, p.silu_mul());
-        self.matmul(out, scratch, weight, p);
+        compose::gated_matmul(self, out, gate_up, weight, scratch, p);
     }
 
     /// `rope_kv`, then `attention`. What it leaves in the query heads of `qkv` is not specified.
     fn rope_attention(&mut self, out: Buf, qkv: Buf, kv: (Buf, Buf), rope: Buf, p: AttentionParams) {
-        self.rope_kv(qkv, kv.0, kv.1, rope, p.rope_kv());
-        self.attention(out, qkv, kv.0, kv.1, p);
+        compose::rope_attention(self, out, qkv, kv, rope, p);
     }
 
     /// Runs what was recorded and copies the start of `buf` into `out`. The only sync point.

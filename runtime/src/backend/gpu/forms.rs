@@ -31,12 +31,8 @@ pub(super) struct Tiled {
     pub y: u32,
 }
 
-/// Whether one kernel can take `input` in; else another op has to prepare it.
-pub(super) fn takes(ctx: &Context, input: Input, p: &MatmulParams) -> bool {
-    input == Input::Plain || is_matvec(ctx, p)
-}
-
-/// Whether the matmul is of one token; its kernel has the binding of the norm.
+/// Whether the matmul is of one token. Its kernel takes any [`Input`] and has the binding of the norm;
+/// the others take [`Input::Plain`].
 pub(super) fn is_matvec(ctx: &Context, p: &MatmulParams) -> bool {
     p.n_tokens == 1 && ctx.subgroup.is_some()
 }
@@ -61,14 +57,14 @@ pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &Matmul
 /// x counts query heads, y tokens.
 pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
     let Some(n) = subgroup_for(ctx, p) else {
-        let shape = [("HEAD_DIM", p.head_dim), ("GROUP", p.n_heads / p.n_kv_heads)];
-        return Tiled { form: Form::plain("attention").with(&shape), x: 1, y: 1 };
+        let form = Form::plain("attention").with(&[("HEAD_DIM", p.head_dim)]);
+        return Tiled { form, x: 1, y: 1 };
     };
     let heads = heads_of(p);
     let most = (MAX_QUERY_ELEMENTS / (heads * p.head_dim)).clamp(1, 4);
     let tokens = if p.n_tokens == 1 { 1 } else { most };
     let kernel = if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" };
-    let shape = [("HEAD_DIM", p.head_dim), ("GROUP", heads), ("SUBGROUP", n), ("TOKENS", tokens)];
+    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n), ("TOKENS", tokens)];
     Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: tokens }
 }
 
@@ -77,7 +73,7 @@ pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams) -> Option<Tiled
     let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1 && p.rope_dim.is_multiple_of(4))?;
     let heads = heads_of(p);
     let kernel = if ctx.int64 { "rope_attention_subgroup_u64" } else { "rope_attention_subgroup" };
-    let shape = [("HEAD_DIM", p.head_dim), ("GROUP", heads), ("SUBGROUP", n)];
+    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n)];
     Some(Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: 1 })
 }
 

@@ -12,7 +12,7 @@ mod uniforms;
 
 use super::{
     AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
-    SiluMulParams,
+    SiluMulParams, compose,
 };
 use crate::{
     error::{Error, Result},
@@ -242,19 +242,17 @@ impl Backend for Gpu {
     }
 
     fn norm_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        if forms::takes(&self.ctx, Input::Normed, &p) {
+        if forms::is_matvec(&self.ctx, &p) {
             return self.record_matmul(out, x, norm, weight, Input::Normed, p);
         }
-        self.rms_norm(scratch, x, norm, p.rms_norm());
-        self.matmul(out, scratch, weight, MatmulParams { first_token: 0, ..p });
+        compose::norm_matmul(self, out, x, norm, weight, scratch, p);
     }
 
     fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        if forms::takes(&self.ctx, Input::Gated, &p) {
+        if forms::is_matvec(&self.ctx, &p) {
             return self.record_matmul(out, gate_up, gate_up, weight, Input::Gated, p);
         }
-        self.silu_mul(scratch, gate_up, p.silu_mul());
-        self.matmul(out, scratch, weight, p);
+        compose::gated_matmul(self, out, gate_up, weight, scratch, p);
     }
 
     fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
@@ -275,10 +273,7 @@ impl Backend for Gpu {
                 let groups = [p.n_heads / tiled.x, 1, 1];
                 self.record(tiled.form, bytemuck::bytes_of(&p), [qkv, kv.0, kv.1, out, rope], groups);
             }
-            None => {
-                self.rope_kv(qkv, kv.0, kv.1, rope, p.rope_kv());
-                self.attention(out, qkv, kv.0, kv.1, p);
-            }
+            None => compose::rope_attention(self, out, qkv, kv, rope, p),
         }
     }
 
