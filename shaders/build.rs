@@ -30,9 +30,10 @@ fn main() -> Result<()> {
         for &weight in weights {
             let source = resolve(&format!("kernels/{name}.wgsl"), weight)?;
             let bindings = validate(&source, constants).map_err(|e| format!("{name} {weight}: {e}"))?;
+            let bindings: String = bindings.iter().map(|kind| format!("Binding::{kind}, ")).collect();
             writeln!(
                 table,
-                "KernelSource {{ name: {name:?}, weight: {weight:?}, source: {source:?}, bindings: &{bindings:?} }},"
+                "KernelSource {{ name: {name:?}, weight: {weight:?}, source: {source:?}, bindings: &[{bindings}] }},"
             )?;
         }
     }
@@ -58,9 +59,8 @@ fn resolve(path: &str, weight: &str) -> Result<String> {
     Ok(out)
 }
 
-/// Parses and validates; returns whether each storage binding of group 0, from binding 1 on, is
-/// written.
-fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<bool>> {
+/// Parses and validates; returns what each binding of group 0 is, from binding 1 on.
+fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<&'static str>> {
     let mut full = String::new();
     for (name, value) in constants {
         writeln!(full, "const {name}: u32 = {value}u;")?;
@@ -72,20 +72,25 @@ fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<bool>> {
         .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(&full))?;
-    let mut bindings: Vec<(u32, bool)> = module
+    let mut bindings: Vec<(u32, &str)> = module
         .global_variables
         .iter()
-        .filter_map(|(_, v)| match (&v.binding, v.space) {
-            (Some(b), AddressSpace::Storage { access }) => {
-                Some((b.binding, access.contains(StorageAccess::STORE)))
-            }
-            _ => None,
-        })
+        .filter_map(|(_, v)| Some((v.binding.as_ref()?.binding, kind(v.space)?)))
         .collect();
     bindings.sort_unstable();
     let dense = bindings.iter().zip(1..).all(|((b, _), want)| *b == want);
     if !dense {
-        return Err("storage bindings must count up from 1".into());
+        return Err("bindings must count up from 1".into());
     }
-    Ok(bindings.into_iter().map(|(_, written)| written).collect())
+    Ok(bindings.into_iter().map(|(_, kind)| kind).collect())
+}
+
+/// The variant of `Binding` that a variable's address space stands for, none for the params.
+fn kind(space: AddressSpace) -> Option<&'static str> {
+    match space {
+        AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Some("Written"),
+        AddressSpace::Storage { .. } => Some("Read"),
+        AddressSpace::Handle => Some("Texture"),
+        _ => None,
+    }
 }

@@ -10,12 +10,15 @@ pub const WEIGHTS: &[&str] = &["f16", "f32", "q4_0", "q4_1", "q8_0"];
 #[allow(clippy::type_complexity)]
 pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
     ("embed", true, &[]),
+    ("embed_texture", true, &[]),
     ("rms_norm", false, &[]),
     ("matmul", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matmul_subgroup", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matmul_subgroup_u64", true, &[("TOKENS", 8), ("ROWS", 4)]),
+    ("matmul_subgroup_texture", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matvec_subgroup", true, &[("ROWS", 4), ("INPUT", 1)]),
     ("matvec_subgroup_u64", true, &[("ROWS", 4), ("INPUT", 1)]),
+    ("matvec_subgroup_texture", true, &[("ROWS", 4), ("INPUT", 1)]),
     ("rope_kv", false, &[]),
     ("attention", false, &[("HEAD_DIM", 64)]),
     (

@@ -45,8 +45,7 @@ impl Plan {
             entry.1 += info.n_bytes();
             let bytes = match gguf.tensor(&info.name).filter(|t| on_gpu && t.dims().len() > 1) {
                 Some(t) if t.cols().is_multiple_of(BLOCK) => {
-                    let (quants, scales) = WeightType::of(&t)?.gpu_bytes(t.rows(), t.cols());
-                    (quants + scales) as u64
+                    WeightType::of(&t)?.gpu_bytes(t.rows(), t.cols()) as u64
                 }
                 _ => info.n_bytes(),
             };

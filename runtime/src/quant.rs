@@ -104,52 +104,56 @@ impl WeightType {
         }
     }
 
-    /// 16-byte words of quants that a block takes in the GPU layout.
-    fn gpu_words(self) -> usize {
+    /// The constants SUPER, SCALE_WORDS and WORDS of the GPU layout: blocks of a super-block, words of
+    /// 16 bytes that its scales take, and words that a block's quants take.
+    fn gpu_words(self) -> (usize, usize, usize) {
         match self {
-            Self::F32 => 8,
-            Self::F16 => 4,
-            Self::Q4_0 | Self::Q4_1 => 1,
-            Self::Q8_0 => 2,
+            Self::F32 => (8, 0, 8),
+            Self::F16 => (8, 0, 4),
+            Self::Q4_0 => (8, 1, 1),
+            Self::Q4_1 => (4, 1, 1),
+            Self::Q8_0 => (8, 1, 2),
         }
     }
 
-    /// Bytes of quants and of scales of `rows` rows of `cols` columns in the GPU layout. Rows are
-    /// padded to [`INTERLEAVE`].
-    pub fn gpu_bytes(self, rows: usize, cols: usize) -> (usize, usize) {
-        let (rows, blocks) = (rows.next_multiple_of(INTERLEAVE), cols / BLOCK);
-        let scales = match self {
-            Self::F32 | Self::F16 => 0,
-            Self::Q4_0 | Self::Q8_0 => rows * blocks.div_ceil(2) * 4,
-            Self::Q4_1 => rows * blocks * 4,
-        };
-        (rows * blocks * self.gpu_words() * 16, scales)
+    /// Bytes of `rows` rows of `cols` columns in the GPU layout. Rows are padded to [`INTERLEAVE`].
+    pub fn gpu_bytes(self, rows: usize, cols: usize) -> usize {
+        let (blocks, (per_super, scale_words, words)) = (cols / BLOCK, self.gpu_words());
+        let row_words = blocks.div_ceil(per_super) * scale_words + blocks * words;
+        rows.next_multiple_of(INTERLEAVE) * row_words * 16
     }
 
-    /// Repacks rows of a file into the layout of `shaders/shared/layout.wgsl`. `quants` and
-    /// `scales` have the sizes of [`gpu_bytes`](Self::gpu_bytes) for these rows and are zero where
-    /// no row exists.
-    pub fn repack(self, bytes: &[u8], rows: usize, cols: usize, quants: &mut [u8], scales: &mut [u8]) {
-        let blocks = cols / BLOCK;
-        let (words, head) = (self.gpu_words(), self.header_bytes());
-        let block_bytes = head + words * 16;
-        for r in 0..rows {
-            let (group, lane) = (r / INTERLEAVE, r % INTERLEAVE);
-            for b in 0..blocks {
-                let src = &bytes[(r * blocks + b) * block_bytes..][..block_bytes];
-                for (w, word) in src[head..].chunks_exact(16).enumerate() {
-                    let at = (((group * blocks + b) * words + w) * INTERLEAVE + lane) * 16;
-                    quants[at..at + 16].copy_from_slice(word);
+    /// Repacks up to [`INTERLEAVE`] rows of a file into the layout of `shaders/shared/layout.wgsl`.
+    /// `out` has the size of [`gpu_bytes`](Self::gpu_bytes) for these rows; where no row exists it is
+    /// left as it is.
+    pub fn repack(self, bytes: &[u8], cols: usize, out: &mut [u8]) {
+        let (per_super, scale_words, words) = self.gpu_words();
+        let block_bytes = self.row_bytes(BLOCK);
+        let mut packed = vec![[0; 16]; scale_words + per_super * words];
+        for (lane, row) in bytes.chunks_exact(self.row_bytes(cols)).enumerate() {
+            let mut at = lane * 16;
+            for super_block in row.chunks(per_super * block_bytes) {
+                let n_words = scale_words + super_block.len() / block_bytes * words;
+                packed.fill([0; 16]);
+                self.pack(super_block, &mut packed);
+                for word in &packed[..n_words] {
+                    out[at..at + 16].copy_from_slice(word);
+                    at += INTERLEAVE * 16;
                 }
-                let at = match self {
-                    Self::F32 | Self::F16 => continue,
-                    Self::Q4_1 => ((group * blocks + b) * INTERLEAVE + lane) * 4,
-                    Self::Q4_0 | Self::Q8_0 => {
-                        ((group * blocks.div_ceil(2) + b / 2) * INTERLEAVE + lane) * 4 + b % 2 * 2
-                    }
-                };
-                scales[at..at + head].copy_from_slice(&src[..head]);
             }
+        }
+    }
+
+    /// The blocks of one super-block as words of the GPU layout: its scales, then quants of each block.
+    fn pack(self, blocks: &[u8], out: &mut [[u8; 16]]) {
+        let (_, scale_words, words) = self.gpu_words();
+        let head = self.header_bytes();
+        let (scales, quants) = out.split_at_mut(scale_words);
+        for (k, block) in blocks.chunks_exact(head + words * 16).enumerate() {
+            if head > 0 {
+                scales.as_flattened_mut()[k * head..][..head].copy_from_slice(&block[..head]);
+            }
+            quants[k * words..][..words].as_flattened_mut().copy_from_slice(&block[head..]);
         }
     }
 

@@ -1,8 +1,9 @@
 // matmul without subgroups: a lane owns ROWS rows, a workgroup WORKGROUP * ROWS rows of TOKENS tokens;
 // every lane reads the same x.
 #import words_u32
-#import layout
+#import x_u32
 #import weight
+#import layout
 #import dot4
 #import matmul_io
 
@@ -13,22 +14,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let all_lane = group.x * WORKGROUP + lane;
     let first_token = group.y * TOKENS;
     let n_blocks = p.n_cols / 32u;
+    var at: array<u32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+        at[r] = row_begin(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), p.n_cols);
+    }
     var sum: array<f32, TOKENS * ROWS>;
-    for (var b = 0u; b < n_blocks; b++) {
-        var block: array<Block, ROWS>;
-        for (var r = 0u; r < ROWS; r++) {
-            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
-        }
-        for (var i = 0u; i < 8u; i++) {
-            var w: array<vec4<f32>, ROWS>;
-            for (var r = 0u; r < ROWS; r++) {
-                w[r] = weights(block[r], i);
-            }
-            for (var t = 0u; t < TOKENS; t++) {
-                let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
-                let xv = x_at(token * (p.n_cols / 4u) + b * 8u + i);
-                for (var r = 0u; r < ROWS; r++) {
-                    sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]);
+    var offset = 0u;
+    for (var first = 0u; first < n_blocks; first += SUPER) {
+        var scales: array<Scales, ROWS>;
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
+        offset += SCALE_WORDS * NEXT;
+        let n = min(SUPER, n_blocks - first);
+        for (var k = 0u; k < n; k++) {
+            var block: array<Block, ROWS>;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
+            offset += WORDS * NEXT;
+            for (var i = 0u; i < 8u; i++) {
+                var w: array<vec4<f32>, ROWS>;
+                for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], i); }
+                for (var t = 0u; t < TOKENS; t++) {
+                    let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
+                    let xv = x_at(token * (p.n_cols / 4u) + (first + k) * 8u + i);
+                    for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
                 }
             }
         }

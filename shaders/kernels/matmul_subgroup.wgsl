@@ -1,2 +1,3 @@
 #import words_u32
+#import x_u32
 #import matmul_subgroup_body

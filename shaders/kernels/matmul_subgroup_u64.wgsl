@@ -1,2 +1,3 @@
 #import words_u64
+#import x_u64
 #import matmul_subgroup_body

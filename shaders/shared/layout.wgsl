@@ -1,24 +1,41 @@
-// The layout of a weight matrix on the GPU, made once at upload. 32 rows are interleaved: word w (16
-// bytes) of block b of row r stands at ((r / 32 * n_blocks + b) * WORDS + w) * 32 + r % 32. Eight lanes
-// that own four rows each, eight apart, so read one stream, in which neighbours read neighbouring
-// words. Rows are padded to 32.
+// The layout of a weight matrix on the GPU, made once at upload: one list of words of 16 bytes. 32 rows
+// are interleaved, so that eight lanes that own four rows each, eight apart, read one stream in which
+// neighbours read neighbouring words. Rows are padded to 32.
 //
-// A weight type brings: `Block`, `load_block`, `raw` and `affine`, so that
-// weight = affine.x * raw + affine.y, and a dot product with x needs the two factors once a block:
+// A row is a run of super-blocks. A super-block is SCALE_WORDS words of scales, then SUPER blocks of 32
+// weights of WORDS words each; the last one has the blocks that are left. Word o of row r stands at
+// (r / 32 * row_words(n_cols) + o) * 32 + r % 32.
+//
+// A weight type brings these three constants and:
+//   Scales, load_scales(at)   the scales of the super-block whose first word is `at`
+//   Block, load_block(at)     the block whose first word is `at`
+//   raw(s, k, b, i), affine(s, k)   weights 4 i .. 4 i + 3 of block k of its super-block, so that
+//                             weight = affine.x * raw + affine.y
+// A dot product with x so needs the two factors once a block:
 // sum w x = affine.x * sum raw x + affine.y * sum x.
+
+// Between a word of a row and its next.
+const NEXT: u32 = 32u;
+
+fn row_words(n_cols: u32) -> u32 {
+    let n_blocks = n_cols / 32u;
+    return (n_blocks + SUPER - 1u) / SUPER * SCALE_WORDS + n_blocks * WORDS;
+}
+
+// The first word of a row.
+fn row_begin(row: u32, n_cols: u32) -> u32 {
+    return row / 32u * row_words(n_cols) * 32u + row % 32u;
+}
 
 // Row `r` of those that a lane owns, when lanes own `rows` each; `lane` counts over all workgroups.
 fn row_of(lane: u32, r: u32, rows: u32) -> u32 {
     return (lane / 8u) * 8u * rows + r * 8u + lane % 8u;
 }
 
-fn block_index(row: u32, block: u32, n_blocks: u32) -> u32 {
-    return (row / 32u) * n_blocks + block;
-}
-
-fn half_of(pair: u32, which: u32) -> f32 {
-    let both = unpack2x16float(pair);
-    return select(both.x, both.y, which == 1u);
+// Half k of the eight in a word.
+fn half_of(word: vec4<u32>, k: u32) -> f32 {
+    let both = unpack2x16float(word[k / 2u]);
+    return select(both.x, both.y, k % 2u == 1u);
 }
 
 // Nibble j of each byte of `word` as 1 + nibble / 16, made without a conversion: the nibble becomes
@@ -28,8 +45,8 @@ fn nibbles(word: u32, j: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>((spread & vec4<u32>(0x00780000u)) | vec4<u32>(0x3f800000u));
 }
 
-// Weights 4 i .. 4 i + 3 of the block.
-fn weights(b: Block, i: u32) -> vec4<f32> {
-    let a = affine(b);
-    return fma(raw(b, i), vec4<f32>(a.x), vec4<f32>(a.y));
+// Weights 4 i .. 4 i + 3 of block k.
+fn weights(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
+    let a = affine(s, k);
+    return fma(raw(s, k, b, i), vec4<f32>(a.x), vec4<f32>(a.y));
 }

@@ -11,7 +11,7 @@ struct MatmulParams {
 }
 
 @group(0) @binding(0) var<uniform> p: MatmulParams;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 fn store(token: u32, row: u32, sum: f32) {
     if token >= p.n_tokens || row >= p.n_rows {

@@ -2,8 +2,8 @@
 // The 32 values of x that a block of weights meets are loaded by eight lanes and broadcast, so a
 // block costs one load of x a token. Needs subgroups of eight lanes or more.
 // WGSL wants the lane of a broadcast as a constant, hence a copy of the step for each of the eight.
-#import layout
 #import weight
+#import layout
 #import dot4
 #import matmul_io
 
@@ -18,57 +18,69 @@ fn main(
     let all_lane = group.x * WORKGROUP + lane;
     let first_token = group.y * TOKENS;
     let n_blocks = p.n_cols / 32u;
+    var at: array<u32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+        at[r] = row_begin(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), p.n_cols);
+    }
+    var x_begin: array<u32, TOKENS>;
+    for (var t = 0u; t < TOKENS; t++) {
+        let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
+        x_begin[t] = token * (p.n_cols / 4u) + subgroup_lane % 8u;
+    }
     var sum: array<f32, TOKENS * ROWS>;
-    for (var b = 0u; b < n_blocks; b++) {
-        var block: array<Block, ROWS>;
-        for (var r = 0u; r < ROWS; r++) {
-            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
-        }
-        var xs: array<vec4<f32>, TOKENS>;
-        for (var t = 0u; t < TOKENS; t++) {
-            let token = p.first_token + min(first_token + t, p.n_tokens - 1u);
-            xs[t] = x_at(token * (p.n_cols / 4u) + b * 8u + subgroup_lane % 8u);
-        }
-        var w: array<vec4<f32>, ROWS>;
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 0u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 0u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 1u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 1u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 2u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 2u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 3u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 3u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 4u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 4u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 5u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 5u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 6u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 6u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
-        }
-        for (var r = 0u; r < ROWS; r++) { w[r] = weights(block[r], 7u); }
-        for (var t = 0u; t < TOKENS; t++) {
-            let xv = subgroupBroadcast(xs[t], 7u);
-            for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+    var offset = 0u;
+    for (var first = 0u; first < n_blocks; first += SUPER) {
+        var scales: array<Scales, ROWS>;
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
+        offset += SCALE_WORDS * NEXT;
+        let n = min(SUPER, n_blocks - first);
+        for (var k = 0u; k < n; k++) {
+            var block: array<Block, ROWS>;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
+            offset += WORDS * NEXT;
+            var xs: array<vec4<f32>, TOKENS>;
+            for (var t = 0u; t < TOKENS; t++) { xs[t] = x_at(x_begin[t] + (first + k) * 8u); }
+            var w: array<vec4<f32>, ROWS>;
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 0u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 0u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 1u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 1u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 2u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 2u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 3u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 3u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 4u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 4u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 5u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 5u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 6u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 6u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
+            for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], 7u); }
+            for (var t = 0u; t < TOKENS; t++) {
+                let xv = subgroupBroadcast(xs[t], 7u);
+                for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
+            }
         }
     }
     for (var t = 0u; t < TOKENS; t++) {

@@ -5,8 +5,8 @@
 //
 // INPUT tells what the weights meet: x as it is; x normalised as rms_norm does, whose sum of squares
 // is taken on the way (norm_matmul); or silu(x) times the second half of x (gated_matmul).
-#import layout
 #import weight
+#import layout
 #import dot4
 #import matmul_io
 
@@ -33,65 +33,75 @@ fn main(
 ) {
     let all_lane = group.x * WORKGROUP + lane;
     let n_blocks = p.n_cols / 32u;
+    var at: array<u32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+        at[r] = row_begin(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), p.n_cols);
+    }
     var sum: array<f32, ROWS>;
     var squares = vec4<f32>();
-    for (var b = 0u; b < n_blocks; b++) {
-        var block: array<Block, ROWS>;
-        for (var r = 0u; r < ROWS; r++) {
-            block[r] = load_block(min(row_of(all_lane, r, ROWS), p.n_rows - 1u), b, n_blocks);
-        }
-        let at = b * 8u + subgroup_lane % 8u;
-        var xs = input(at);
-        if INPUT == NORMED {
-            squares = fma(xs, xs, squares);
-            xs *= norm_at(at);
-        }
-        var sum_x = vec4<f32>();
-        var part: array<f32, ROWS>;
-        {
-            let xv = subgroupBroadcast(xs, 0u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 0u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 1u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 1u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 2u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 2u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 3u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 3u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 4u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 4u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 5u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 5u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 6u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 6u), xv, part[r]); }
-        }
-        {
-            let xv = subgroupBroadcast(xs, 7u);
-            sum_x += xv;
-            for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(block[r], 7u), xv, part[r]); }
-        }
-        let total_x = sum_x.x + sum_x.y + sum_x.z + sum_x.w;
-        for (var r = 0u; r < ROWS; r++) {
-            let a = affine(block[r]);
-            sum[r] = fma(a.x, part[r], fma(a.y, total_x, sum[r]));
+    var offset = 0u;
+    for (var first = 0u; first < n_blocks; first += SUPER) {
+        var scales: array<Scales, ROWS>;
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
+        offset += SCALE_WORDS * NEXT;
+        let n = min(SUPER, n_blocks - first);
+        for (var k = 0u; k < n; k++) {
+            var block: array<Block, ROWS>;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
+            offset += WORDS * NEXT;
+            let x_index = (first + k) * 8u + subgroup_lane % 8u;
+            var xs = input(x_index);
+            if INPUT == NORMED {
+                squares = fma(xs, xs, squares);
+                xs *= norm_at(x_index);
+            }
+            var sum_x = vec4<f32>();
+            var part: array<f32, ROWS>;
+            {
+                let xv = subgroupBroadcast(xs, 0u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 0u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 1u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 1u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 2u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 2u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 3u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 3u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 4u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 4u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 5u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 5u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 6u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 6u), xv, part[r]); }
+            }
+            {
+                let xv = subgroupBroadcast(xs, 7u);
+                sum_x += xv;
+                for (var r = 0u; r < ROWS; r++) { part[r] = dot4(raw(scales[r], k, block[r], 7u), xv, part[r]); }
+            }
+            let total_x = sum_x.x + sum_x.y + sum_x.z + sum_x.w;
+            for (var r = 0u; r < ROWS; r++) {
+                let a = affine(scales[r], k);
+                sum[r] = fma(a.x, part[r], fma(a.y, total_x, sum[r]));
+            }
         }
     }
     var scale = 1.0;

@@ -1,4 +1,4 @@
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
 
 fn norm_at(i: u32) -> vec4<f32> {
     return norm[i];

@@ -1,20 +1,27 @@
-// F32: 32 weights = eight words of four. There are no scales; the binding holds one unused word.
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
+// F32: 32 weights = eight words of four. There are no scales.
+const SUPER: u32 = 8u;
+const SCALE_WORDS: u32 = 0u;
+const WORDS: u32 = 8u;
+
+struct Scales { none: u32 }
+
+fn load_scales(at: u32) -> Scales {
+    return Scales(0u);
+}
 
 struct Block { quants: array<vec4<u32>, 8> }
 
-fn load_block(row: u32, block: u32, n_blocks: u32) -> Block {
-    let at = block_index(row, block, n_blocks) * 256u + row % 32u;
+fn load_block(at: u32) -> Block {
     return Block(array<vec4<u32>, 8>(
-        quants_at(at), quants_at(at + 32u), quants_at(at + 64u), quants_at(at + 96u),
-        quants_at(at + 128u), quants_at(at + 160u), quants_at(at + 192u), quants_at(at + 224u),
+        word_at(at), word_at(at + NEXT), word_at(at + 2u * NEXT), word_at(at + 3u * NEXT),
+        word_at(at + 4u * NEXT), word_at(at + 5u * NEXT), word_at(at + 6u * NEXT), word_at(at + 7u * NEXT),
     ));
 }
 
-fn raw(b: Block, i: u32) -> vec4<f32> {
+fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(b.quants[i]);
 }
 
-fn affine(b: Block) -> vec2<f32> {
+fn affine(s: Scales, k: u32) -> vec2<f32> {
     return vec2<f32>(1.0, 0.0);
 }

@@ -1,20 +1,26 @@
 // Q4_0: 32 weights = 16 bytes of nibbles, one f16 scale; weight = d * (nibble - 8). Byte i holds
-// weight i in its low and weight i + 16 in its high nibble. Scales: one u32 holds those of two blocks.
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
+// weight i in its low and weight i + 16 in its high nibble. A word of scales holds those of eight blocks.
+const SUPER: u32 = 8u;
+const SCALE_WORDS: u32 = 1u;
+const WORDS: u32 = 1u;
 
-struct Block { quants: vec4<u32>, d: f32 }
+struct Scales { d: vec4<u32> }
 
-fn load_block(row: u32, block: u32, n_blocks: u32) -> Block {
-    let lane = row % 32u;
-    let pair = scales[((row / 32u) * ((n_blocks + 1u) / 2u) + block / 2u) * 32u + lane];
-    return Block(quants_at(block_index(row, block, n_blocks) * 32u + lane), half_of(pair, block % 2u));
+fn load_scales(at: u32) -> Scales {
+    return Scales(word_at(at));
 }
 
-fn raw(b: Block, i: u32) -> vec4<f32> {
+struct Block { quants: vec4<u32> }
+
+fn load_block(at: u32) -> Block {
+    return Block(word_at(at));
+}
+
+fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
     return nibbles(b.quants[i % 4u], i / 4u);
 }
 
 // raw = 1 + nibble / 16.
-fn affine(b: Block) -> vec2<f32> {
-    return vec2<f32>(16.0, -24.0) * b.d;
+fn affine(s: Scales, k: u32) -> vec2<f32> {
+    return vec2<f32>(16.0, -24.0) * half_of(s.d, k);
 }

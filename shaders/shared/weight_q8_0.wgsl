@@ -1,20 +1,25 @@
-// Q8_0: 32 weights = 32 signed bytes, one f16 scale; weight = d * byte. Scales: one u32 holds those of
-// two blocks.
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
+// Q8_0: 32 weights = 32 signed bytes, one f16 scale; weight = d * byte. A word of scales holds those of
+// eight blocks.
+const SUPER: u32 = 8u;
+const SCALE_WORDS: u32 = 1u;
+const WORDS: u32 = 2u;
 
-struct Block { quants: array<vec4<u32>, 2>, d: f32 }
+struct Scales { d: vec4<u32> }
 
-fn load_block(row: u32, block: u32, n_blocks: u32) -> Block {
-    let lane = row % 32u;
-    let at = block_index(row, block, n_blocks) * 64u + lane;
-    let pair = scales[((row / 32u) * ((n_blocks + 1u) / 2u) + block / 2u) * 32u + lane];
-    return Block(array<vec4<u32>, 2>(quants_at(at), quants_at(at + 32u)), half_of(pair, block % 2u));
+fn load_scales(at: u32) -> Scales {
+    return Scales(word_at(at));
 }
 
-fn raw(b: Block, i: u32) -> vec4<f32> {
+struct Block { quants: array<vec4<u32>, 2> }
+
+fn load_block(at: u32) -> Block {
+    return Block(array<vec4<u32>, 2>(word_at(at), word_at(at + NEXT)));
+}
+
+fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
     return vec4<f32>(unpack4xI8(b.quants[i / 4u][i % 4u]));
 }
 
-fn affine(b: Block) -> vec2<f32> {
-    return vec2<f32>(b.d, 0.0);
+fn affine(s: Scales, k: u32) -> vec2<f32> {
+    return vec2<f32>(half_of(s.d, k), 0.0);
 }

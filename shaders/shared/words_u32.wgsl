@@ -1,7 +1,6 @@
-// Reads of 16 bytes as four 32-bit words.
-#import quants_u32
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+// Words of 16 bytes as four of 32 bits, from buffers.
+@group(0) @binding(1) var<storage, read> words: array<vec4<u32>>;
 
-fn x_at(i: u32) -> vec4<f32> {
-    return x[i];
+fn word_at(i: u32) -> vec4<u32> {
+    return words[i];
 }

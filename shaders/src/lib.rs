@@ -2,7 +2,7 @@
 //!
 //! `kernels/*.wgsl` hold the kernels, `shared/*.wgsl` what they import; `build.rs` resolves the
 //! imports and validates all of them. Binding 0 of a kernel is its parameter struct as a uniform,
-//! the bindings from 1 on are its storage buffers.
+//! the bindings from 1 on are its storage buffers and textures.
 
 pub mod params;
 
@@ -15,8 +15,19 @@ pub struct KernelSource {
     pub weight: &'static str,
     /// WGSL without the constants; see [`KernelSource::wgsl`].
     pub source: &'static str,
-    /// One entry a storage binding, from binding 1 on: whether the kernel writes it.
-    pub bindings: &'static [bool],
+    /// What the bindings are, from binding 1 on.
+    pub bindings: &'static [Binding],
+}
+
+/// What a kernel binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is written.
+    Written,
+    /// A storage texture of words of 16 bytes (`rgba32uint`) that is only read.
+    Texture,
 }
 
 impl KernelSource {

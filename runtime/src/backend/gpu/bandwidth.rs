@@ -32,7 +32,7 @@ pub(super) fn measure(ctx: &Context) -> Result<f64> {
         let form = Form { workgroup, ..Form::plain("read_bandwidth") }
             .with(&[("STRIDE", stride), ("WORDS_PER_LANE", words_per_lane)]);
         let groups = [BYTES as u32 / 16 / workgroup / words_per_lane, 1, 1];
-        let bindings = [Binding::whole(0, &words), Binding::whole(1, &out)];
+        let bindings = [Binding::buffer(0, &words), Binding::buffer(1, &out)];
         for _ in 0..=REPEATS {
             let start = Instant::now();
             recorder.record(ctx, form, &[], &bindings, groups);

@@ -17,6 +17,8 @@ pub(super) struct Context {
     pub subgroup: Option<(u32, u32)>,
     /// Whether kernels may load 64-bit words.
     pub int64: bool,
+    /// Whether weights are kept in textures.
+    pub textures: bool,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -54,16 +56,18 @@ impl Context {
         let fits = min >= 8 && min.is_multiple_of(8) && features.contains(wgpu::Features::SUBGROUP);
         let subgroup = (options.subgroups && fits).then_some((min, max));
         let int64 = options.int64 && features.contains(wgpu::Features::SHADER_INT64);
+        let is_software = info.device_type == wgpu::DeviceType::Cpu;
+        let textures = options.textures && is_software && subgroup.is_some() && reads_textures(adapter);
         let fault = Arc::new(Mutex::new(None));
         report_faults(&device, &fault);
         let info = Device {
             backend: "gpu",
-            features: describe(subgroup, int64),
+            features: describe(subgroup, int64, textures),
             name: info.name,
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-            is_software: info.device_type == wgpu::DeviceType::Cpu,
+            is_software,
         };
-        Ok(Context { device, queue, info, subgroup, int64, fault })
+        Ok(Context { device, queue, info, subgroup, int64, textures, fault })
     }
 
     /// The first fault since the last call, if there was one.
@@ -82,14 +86,22 @@ impl Context {
 }
 
 /// What of the adapter the kernels use, for reports.
-fn describe(subgroup: Option<(u32, u32)>, int64: bool) -> Vec<String> {
+fn describe(subgroup: Option<(u32, u32)>, int64: bool, textures: bool) -> Vec<String> {
     let lanes = match subgroup {
         Some((min, max)) if min == max => format!("subgroups of {min}"),
         Some((min, max)) => format!("subgroups of {min} to {max}"),
         None => "no subgroups".into(),
     };
     let words = if int64 { "64-bit loads" } else { "32-bit loads" };
-    vec![lanes, words.into()]
+    let weights = textures.then(|| "weights in textures".into());
+    [lanes, words.into()].into_iter().chain(weights).collect()
+}
+
+/// Whether kernels may read storage textures of words of 16 bytes.
+fn reads_textures(adapter: &wgpu::Adapter) -> bool {
+    let format = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
+    format.allowed_usages.contains(wgpu::TextureUsages::STORAGE_BINDING)
+        && format.flags.contains(wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY)
 }
 
 /// Order of preference among adapters.

@@ -37,15 +37,44 @@ pub(super) fn is_matvec(ctx: &Context, p: &MatmulParams) -> bool {
     p.n_tokens == 1 && ctx.subgroup.is_some()
 }
 
+/// How kernels load the words of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    U32,
+    U64,
+    Texture,
+}
+
+fn words(ctx: &Context) -> Load {
+    match (ctx.textures, ctx.int64) {
+        (true, _) => Load::Texture,
+        (false, true) => Load::U64,
+        (false, false) => Load::U32,
+    }
+}
+
+/// Whether a matmul reads activations from a texture.
+pub(super) fn copies_x(ctx: &Context, p: &MatmulParams) -> bool {
+    ctx.textures && !is_matvec(ctx, p)
+}
+
+/// The form of `embed` for a weight type.
+pub(super) fn embed(ctx: &Context, weight: WeightType) -> Form {
+    let kernel = if ctx.textures { "embed_texture" } else { "embed" };
+    Form { weight: weight.name(), ..Form::plain(kernel) }
+}
+
 /// x counts rows of the weight, y tokens.
 pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &MatmulParams) -> Tiled {
     let matvec = is_matvec(ctx, p);
-    let kernel = match (ctx.subgroup.is_some(), matvec, ctx.int64) {
-        (false, ..) => "matmul",
-        (true, true, false) => "matvec_subgroup",
-        (true, true, true) => "matvec_subgroup_u64",
-        (true, false, false) => "matmul_subgroup",
-        (true, false, true) => "matmul_subgroup_u64",
+    let kernel = match (matvec, words(ctx)) {
+        _ if ctx.subgroup.is_none() => "matmul",
+        (true, Load::U32) => "matvec_subgroup",
+        (true, Load::U64) => "matvec_subgroup_u64",
+        (true, Load::Texture) => "matvec_subgroup_texture",
+        (false, Load::U32) => "matmul_subgroup",
+        (false, Load::U64) => "matmul_subgroup_u64",
+        (false, Load::Texture) => "matmul_subgroup_texture",
     };
     let workgroup = ctx.subgroup.map_or(64, |(_, most)| most.max(16));
     let form = Form { weight: weight.name(), workgroup, ..Form::plain(kernel) };

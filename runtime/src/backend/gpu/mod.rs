@@ -9,6 +9,7 @@ mod matrix;
 mod pipelines;
 mod recorder;
 mod uniforms;
+mod words;
 
 use super::{
     AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
@@ -24,6 +25,7 @@ use forms::Input;
 use matrix::Chunk;
 use pipelines::Form;
 use recorder::{Binding, Recorder};
+use words::Words;
 
 /// The buffer of token ids; those of other buffers count up from here.
 const TOKENS_ID: u32 = 0;
@@ -35,13 +37,15 @@ pub struct GpuOptions {
     pub subgroups: bool,
     /// Load 64-bit words where the adapter has them.
     pub int64: bool,
-    /// Bytes of weights that one binding may span, at most what the adapter allows.
+    /// Keep weights in textures where that is faster.
+    pub textures: bool,
+    /// Bytes of weights that one buffer or texture may hold, at most what the adapter allows.
     pub max_binding_bytes: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { subgroups: true, int64: true, max_binding_bytes: u64::MAX }
+        GpuOptions { subgroups: true, int64: true, textures: true, max_binding_bytes: u64::MAX }
     }
 }
 
@@ -59,7 +63,16 @@ pub struct Gpu {
     slots: Vec<Slot>,
     next_id: u32,
     tokens: wgpu::Buffer,
+    /// What a matmul of many tokens reads its activations from, where it reads textures.
+    activations: Option<Activations>,
     max_binding: u64,
+}
+
+/// A batch of activations in a texture.
+struct Activations {
+    id: u32,
+    bytes: usize,
+    words: Words,
 }
 
 impl Gpu {
@@ -77,11 +90,11 @@ impl Gpu {
     /// As [`open`](Self::open).
     pub fn open_with(options: GpuOptions) -> Result<Gpu> {
         let ctx = Context::open(options)?;
-        let limit = ctx.device.limits().max_storage_buffer_binding_size;
         let tokens = storage(&ctx, crate::Model::BATCH * 4)?;
         let recorder = Recorder::new(&ctx);
         Ok(Gpu {
-            max_binding: options.max_binding_bytes.min(limit),
+            max_binding: options.max_binding_bytes,
+            activations: None,
             slots: Vec::new(),
             next_id: TOKENS_ID + 1,
             ctx,
@@ -116,10 +129,10 @@ impl Gpu {
 
     /// Records one dispatch over f32 buffers.
     fn record<const N: usize>(&mut self, form: Form, params: &[u8], bufs: [Buf; N], groups: [u32; 3]) {
-        let mut bindings = [Binding::whole(TOKENS_ID, &self.tokens); N];
+        let mut bindings = [Binding::buffer(TOKENS_ID, &self.tokens); N];
         for (binding, buf) in bindings.iter_mut().zip(bufs) {
             match self.slots.get(buf.0 as usize) {
-                Some(Slot::F32 { id, buffer }) => *binding = Binding::whole(*id, buffer),
+                Some(Slot::F32 { id, buffer }) => *binding = Binding::buffer(*id, buffer),
                 _ => return self.recorder.fail(unknown_buffer(buf)),
             }
         }
@@ -132,28 +145,50 @@ impl Gpu {
         let slots = (slot(out), slot(x), slot(norm), slot(weight));
         let (
             Some(Slot::F32 { id: out_id, buffer: out }),
-            Some(Slot::F32 { id: x_id, buffer: x }),
+            Some(Slot::F32 { id: x_id, buffer: x_buffer }),
             Some(Slot::F32 { id: norm_id, buffer: norm }),
             Some(Slot::Matrix { id, chunks }),
         ) = slots
         else {
             return self.recorder.fail(unknown_buffer(weight));
         };
+        let mut p = p;
+        let mut x = Binding::buffer(*x_id, x_buffer);
+        if let Some(a) = self.activations.as_ref().filter(|_| forms::copies_x(&self.ctx, &p)) {
+            let row = u64::from(p.n_cols) * 4;
+            let (offset, bytes) = (u64::from(p.first_token) * row, u64::from(p.n_tokens) * row);
+            self.recorder.record_copy(x_buffer, offset, bytes, &a.words);
+            x = Binding::words(a.id, &a.words);
+            p.first_token = 0;
+        }
         for (chunk, id) in chunks.iter().zip(*id..) {
             let row_begin = p.row_begin + chunk.row_begin;
             let p = MatmulParams { n_rows: chunk.n_rows, row_begin, ..p };
             let tiled = forms::matmul(&self.ctx, chunk.ty, input, &p);
             let bindings = [
-                Binding::part(id, &chunk.buffer, &chunk.quants),
-                Binding::part(id, &chunk.buffer, &chunk.scales),
-                Binding::whole(*x_id, x),
-                Binding::whole(*out_id, out),
-                Binding::whole(*norm_id, norm),
+                Binding::words(id, &chunk.words),
+                x,
+                Binding::buffer(*out_id, out),
+                Binding::buffer(*norm_id, norm),
             ];
-            let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..4] };
+            let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..3] };
             let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
             self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), bindings, groups);
         }
+    }
+
+    /// Makes room for a batch of activations of `n_cols` columns, where matmuls read them from a texture.
+    fn reserve_activations(&mut self, n_cols: usize) -> Result<()> {
+        let bytes = crate::Model::BATCH * n_cols * 4;
+        let has_room = self.activations.as_ref().is_some_and(|a| a.bytes >= bytes);
+        if self.ctx.textures && !has_room {
+            let words = Words::new(&self.ctx, bytes)?;
+            if let Some(old) = self.activations.take() {
+                self.recorder.forget(old.id..old.id + 1);
+            }
+            self.activations = Some(Activations { id: self.new_id(), bytes, words });
+        }
+        Ok(())
     }
 }
 
@@ -163,6 +198,7 @@ impl Backend for Gpu {
     }
 
     fn upload(&mut self, tensors: &[TensorView]) -> Result<Buf> {
+        self.reserve_activations(tensors.iter().map(TensorView::cols).max().unwrap_or(0))?;
         let chunks = matrix::upload(&self.ctx, tensors, self.max_binding)?;
         let id = self.next_id;
         self.next_id += chunks.len() as u32;
@@ -214,12 +250,11 @@ impl Backend for Gpu {
         };
         for (chunk, id) in chunks.iter().zip(*id..) {
             let p = EmbedParams { row_begin: chunk.row_begin, n_rows: chunk.n_rows, ..p };
-            let form = Form { weight: chunk.ty.name(), ..Form::plain("embed") };
+            let form = forms::embed(&self.ctx, chunk.ty);
             let bindings = [
-                Binding::part(id, &chunk.buffer, &chunk.quants),
-                Binding::part(id, &chunk.buffer, &chunk.scales),
-                Binding::whole(TOKENS_ID, &self.tokens),
-                Binding::whole(*out_id, out),
+                Binding::words(id, &chunk.words),
+                Binding::buffer(TOKENS_ID, &self.tokens),
+                Binding::buffer(*out_id, out),
             ];
             let lanes = p.n_tokens * (p.n_cols / 32);
             self.recorder.record(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use halfbyte_shaders::KernelSource;
+use halfbyte_shaders::{Binding, KernelSource};
 
 use super::{context::Context, uniforms::PARAMS_BYTES};
 use crate::error::{Error, Result};
@@ -105,17 +105,27 @@ fn compile(ctx: &Context, source: &KernelSource, form: Form) -> Pipeline {
     Pipeline { compute, layout }
 }
 
-/// Binding 0 is the params at a dynamic offset, then come the storage buffers.
-fn layout_entries(written: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry> {
+/// Binding 0 is the params at a dynamic offset, then come buffers and textures.
+fn layout_entries(bindings: &[Binding]) -> Vec<wgpu::BindGroupLayoutEntry> {
     let params = wgpu::BindingType::Buffer {
         ty: wgpu::BufferBindingType::Uniform,
         has_dynamic_offset: true,
         min_binding_size: wgpu::BufferSize::new(PARAMS_BYTES),
     };
-    let storage = written.iter().map(|written| wgpu::BindingType::Buffer {
-        ty: wgpu::BufferBindingType::Storage { read_only: !written },
+    let buffer = |read_only| wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Storage { read_only },
         has_dynamic_offset: false,
         min_binding_size: None,
+    };
+    let texture = wgpu::BindingType::StorageTexture {
+        access: wgpu::StorageTextureAccess::ReadOnly,
+        format: wgpu::TextureFormat::Rgba32Uint,
+        view_dimension: wgpu::TextureViewDimension::D2,
+    };
+    let storage = bindings.iter().map(|binding| match binding {
+        Binding::Read => buffer(true),
+        Binding::Written => buffer(false),
+        Binding::Texture => texture,
     });
     (0..)
         .zip(std::iter::once(params).chain(storage))

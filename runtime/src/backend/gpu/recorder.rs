@@ -1,4 +1,4 @@
-//! Records dispatches and submits them together. Bind groups are kept by pipeline and buffers, so
+//! Records dispatches and copies, and submits them together. Bind groups are kept by pipeline and buffers, so
 //! that a token reuses those of the one before.
 
 use std::{collections::HashMap, ops::Range};
@@ -7,33 +7,47 @@ use super::{
     context::Context,
     pipelines::{Form, Pipelines},
     uniforms::{PARAMS_BYTES, Uniforms},
+    words::{Words, copy_to_texture},
 };
 use crate::error::{Error, Result};
 
 /// Storage bindings of one kernel at most.
 const MAX_BINDINGS: usize = 5;
 
-/// A range of a buffer that a kernel reads or writes; `id` is never used for another buffer.
+/// A buffer or texture that a kernel reads or writes; `id` is never used for another one.
 #[derive(Clone, Copy)]
 pub(super) struct Binding<'a> {
     id: u32,
-    buffer: &'a wgpu::Buffer,
-    offset: u64,
-    bytes: u64,
+    resource: Resource<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Resource<'a> {
+    Buffer(&'a wgpu::Buffer),
+    Texture(&'a wgpu::TextureView),
 }
 
 impl<'a> Binding<'a> {
-    pub(super) fn whole(id: u32, buffer: &'a wgpu::Buffer) -> Binding<'a> {
-        Binding { id, buffer, offset: 0, bytes: buffer.size() }
+    pub(super) fn buffer(id: u32, buffer: &'a wgpu::Buffer) -> Binding<'a> {
+        Binding { id, resource: Resource::Buffer(buffer) }
     }
 
-    pub(super) fn part(id: u32, buffer: &'a wgpu::Buffer, range: &Range<u64>) -> Binding<'a> {
-        Binding { id, buffer, offset: range.start, bytes: range.end - range.start }
+    pub(super) fn words(id: u32, words: &'a Words) -> Binding<'a> {
+        let resource = match words {
+            Words::Buffer(buffer) => Resource::Buffer(buffer),
+            Words::Texture { view, .. } => Resource::Texture(view),
+        };
+        Binding { id, resource }
     }
 }
 
-/// Pipeline and buffer ids.
+/// Pipeline, and ids of what it binds.
 type BindKey = (usize, [u32; MAX_BINDINGS]);
+
+enum Command {
+    Dispatch(Dispatch),
+    Copy { buffer: wgpu::Buffer, offset: u64, bytes: u64, texture: wgpu::Texture },
+}
 
 struct Dispatch {
     pipeline: usize,
@@ -46,7 +60,7 @@ pub(super) struct Recorder {
     pipelines: Pipelines,
     uniforms: Uniforms,
     bind_groups: HashMap<BindKey, wgpu::BindGroup>,
-    dispatches: Vec<Dispatch>,
+    commands: Vec<Command>,
     readback: Option<wgpu::Buffer>,
     fault: Option<Error>,
 }
@@ -57,7 +71,7 @@ impl Recorder {
             pipelines: Pipelines::default(),
             uniforms: Uniforms::new(ctx),
             bind_groups: HashMap::new(),
-            dispatches: Vec::new(),
+            commands: Vec::new(),
             readback: None,
             fault: None,
         }
@@ -86,7 +100,15 @@ impl Recorder {
         };
         let bind_group = self.bind_group(ctx, pipeline, bindings);
         let offset = self.uniforms.push(params);
-        self.dispatches.push(Dispatch { pipeline, bind_group, offset, groups });
+        self.commands.push(Command::Dispatch(Dispatch { pipeline, bind_group, offset, groups }));
+    }
+
+    /// Adds a copy of `bytes` of a buffer, from `offset` on, to the start of `to`, which is a texture.
+    pub(super) fn record_copy(&mut self, buffer: &wgpu::Buffer, offset: u64, bytes: u64, to: &Words) {
+        if let Words::Texture { texture, .. } = to {
+            let (buffer, texture) = (buffer.clone(), texture.clone());
+            self.commands.push(Command::Copy { buffer, offset, bytes, texture });
+        }
     }
 
     /// Drops the bind groups that hold one of these buffers.
@@ -98,7 +120,7 @@ impl Recorder {
     /// nothing of what was recorded is kept.
     pub(super) fn read(&mut self, ctx: &Context, buffer: &wgpu::Buffer, out: &mut [u8]) -> Result<()> {
         if let Some(fault) = self.fault.take() {
-            self.dispatches.clear();
+            self.commands.clear();
             self.uniforms.clear();
             return Err(fault);
         }
@@ -132,10 +154,11 @@ impl Recorder {
     fn submit(&mut self, ctx: &Context, copy: Option<(&wgpu::Buffer, &wgpu::Buffer, u64)>) {
         self.uniforms.write(&ctx.queue);
         let mut encoder = ctx.device.create_command_encoder(&Default::default());
-        {
+        let mut commands = self.commands.drain(..).peekable();
+        while commands.peek().is_some() {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let mut bound = usize::MAX;
-            for d in self.dispatches.drain(..) {
+            while let Some(Command::Dispatch(d)) = commands.next_if(|c| matches!(c, Command::Dispatch(_))) {
                 if bound != d.pipeline {
                     pass.set_pipeline(&self.pipelines.get(d.pipeline).compute);
                     bound = d.pipeline;
@@ -144,7 +167,12 @@ impl Recorder {
                 let [x, y, z] = d.groups;
                 pass.dispatch_workgroups(x, y, z);
             }
+            drop(pass);
+            if let Some(Command::Copy { buffer, offset, bytes, texture }) = commands.next() {
+                copy_to_texture(&mut encoder, &buffer, offset, bytes, &texture);
+            }
         }
+        drop(commands);
         if let Some((from, to, bytes)) = copy {
             encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
         }
@@ -172,12 +200,12 @@ fn make_bind_group(
     params: &wgpu::Buffer,
     bindings: &[Binding],
 ) -> wgpu::BindGroup {
-    let range = |buffer, offset, bytes| {
-        let size = wgpu::BufferSize::new(bytes);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
-    };
-    let params = range(params, 0, PARAMS_BYTES);
-    let storage = bindings.iter().map(|b| range(b.buffer, b.offset, b.bytes));
+    let size = wgpu::BufferSize::new(PARAMS_BYTES);
+    let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: params, offset: 0, size });
+    let storage = bindings.iter().map(|b| match b.resource {
+        Resource::Buffer(buffer) => buffer.as_entire_binding(),
+        Resource::Texture(view) => wgpu::BindingResource::TextureView(view),
+    });
     let entries: Vec<_> = (0..)
         .zip(std::iter::once(params).chain(storage))
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })

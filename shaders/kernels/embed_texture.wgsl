@@ -1,0 +1,2 @@
+#import words_texture
+#import embed_body

@@ -1,0 +1,5 @@
+#import words_texture
+#import split_u64
+#import x_u64
+#import norm_u64
+#import matvec_subgroup_body
