@@ -30,6 +30,7 @@ fn check_weights(table: &mut Table) {
     weights::embed(table);
     weights::matmul(table);
     weights::fused_matmul(table);
+    weights::large_matmul(table);
     weights::stacks(table);
     weights::many_in_one_submit(table);
 }
@@ -55,6 +56,15 @@ fn gpu_without_subgroups_matches_its_cpu_twins() {
     let mut table = open("no subgroups", GpuOptions { subgroups: false, ..Default::default() });
     check_all(&mut table);
     table.assert_agreement();
+}
+
+#[test]
+fn gpu_with_weights_in_buffers_matches_its_cpu_twins() {
+    for (form, int64) in [("64-bit loads", true), ("32-bit loads", false)] {
+        let mut table = open(form, GpuOptions { textures: false, int64, ..Default::default() });
+        check_weights(&mut table);
+        table.assert_agreement();
+    }
 }
 
 #[test]

@@ -171,6 +171,16 @@ pub(crate) fn matmul(table: &mut Table) {
     }
 }
 
+/// A matrix that is large enough for the form which gives more rows to a lane.
+pub(crate) fn large_matmul(table: &mut Table) {
+    let random = &mut Random::new(21);
+    for ty in [WeightType::Q4_1, WeightType::Q8_0, WeightType::F16] {
+        for input in [Input::Plain, Input::Normed, Input::Gated] {
+            sizes(table, random, (ty, input), [2049, 2080], &[1], 1.0);
+        }
+    }
+}
+
 /// The ops that prepare their input on the way; a kernel may do so for one token only.
 pub(crate) fn fused_matmul(table: &mut Table) {
     let random = &mut Random::new(15);

@@ -9,6 +9,10 @@ use crate::{
 /// Tokens that one workgroup of the batched matmul takes, and rows of a weight that a lane takes.
 const TOKEN_TILE: u32 = 8;
 const ROW_TILE: u32 = 4;
+/// Rows that a lane takes of a matrix of at least so many weights, when it meets one token: what is
+/// loaded of x then serves more rows, and there are still enough lanes.
+const LARGE_ROW_TILE: u32 = 8;
+const LARGE: u32 = 4 << 20;
 /// Elements of queries that one workgroup of attention takes at most. Their state lives in registers,
 /// and a driver's compile time grows with the square of it (lavapipe: 4 s at 384, 15 s at 1024).
 const MAX_QUERY_ELEMENTS: u32 = 512;
@@ -80,7 +84,9 @@ pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &Matmul
     let form = Form { weight: weight.name(), workgroup, ..Form::plain(kernel) };
     let tokens = if p.n_tokens == 1 { 1 } else { TOKEN_TILE };
     let constant = if matvec { ("INPUT", input as u32) } else { ("TOKENS", tokens) };
-    Tiled { form: form.with(&[("ROWS", ROW_TILE), constant]), x: workgroup * ROW_TILE, y: tokens }
+    let is_large = matvec && p.n_rows.saturating_mul(p.n_cols) >= LARGE;
+    let rows = if is_large { LARGE_ROW_TILE } else { ROW_TILE };
+    Tiled { form: form.with(&[("ROWS", rows), constant]), x: workgroup * rows, y: tokens }
 }
 
 /// x counts query heads, y tokens.

@@ -117,3 +117,21 @@ impl Region {
 fn extent(width: u32, height: u32) -> wgpu::Extent3d {
     wgpu::Extent3d { width, height, depth_or_array_layers: 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ROW, Region};
+
+    #[test]
+    fn regions_cover_each_word_once_and_in_order() {
+        for at in [0, 1, 1000, ROW, ROW + 1, 5 * ROW - 1] {
+            for n_words in [0, 1, 23, 24, ROW - 1, ROW, ROW + 1, 3 * ROW, 3 * ROW + 5] {
+                let words = Region::cover(at, n_words).flat_map(|r| {
+                    let rows = r.origin.y..r.origin.y + r.size.height;
+                    rows.flat_map(move |y| (0..r.size.width).map(move |x| y * ROW + r.origin.x + x))
+                });
+                assert!(words.eq(at..at + n_words), "{n_words} words from {at}");
+            }
+        }
+    }
+}
