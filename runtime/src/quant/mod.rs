@@ -291,7 +291,9 @@ mod tests {
     fn the_gpu_takes_at_most_5_percent_more_than_the_file() {
         println!("{:8} {:>12} {:>12} {:>10}", "", "rows x cols", "file", "GPU");
         for ty in WeightType::ALL {
-            for (rows, cols) in [(64usize, 1024usize), (2048, 2048), (49_152, 576), (32_000, 2880), (1024, 768)] {
+            for (rows, cols) in
+                [(64usize, 1024usize), (2048, 2048), (49_152, 576), (32_000, 2880), (1024, 768)]
+            {
                 if !cols.is_multiple_of(ty.block()) {
                     continue;
                 }
