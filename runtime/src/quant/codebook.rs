@@ -74,11 +74,11 @@ fn value(q: u8) -> f32 {
     /// Adding this rounds to a whole number: f32 has no bits for a fraction there.
     const WHOLE: f32 = (3 << 22) as f32;
     let x = f32::from(q as i8);
-    let [c0, c1, c2, c3, c4] = COEFFICIENTS;
-    ((((c4 * x + c3) * x + c2) * x + c1) * x + c0 + WHOLE) - WHOLE
+    let [c1, c2, c3, c4] = COEFFICIENTS;
+    ((((c4 * x + c3) * x + c2) * x + c1) * x + (WHOLE - 127.0)) - WHOLE
 }
 
-const COEFFICIENTS: [f32; 5] = [-126.567, 24.17383, -1.371927, 0.03108644, 0.001586043];
+const COEFFICIENTS: [f32; 4] = [24.5006, -1.438564, 0.03627325, 0.001448018];
 
 /// `out[i] = value(q[i]) * d`. The hint is that of [`affine`].
 #[inline(always)]

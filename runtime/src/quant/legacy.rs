@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     BLOCK, Block,
-    bits::{affine, bit_plane, bits, joined, nibbles},
+    bits::{affine, affine_five_bits, affine_nibbles, nibbles, plane_of_bits},
     floats::f16_to_f32,
 };
 
@@ -20,7 +20,7 @@ impl Block<BLOCK> for Q4_0 {
     #[inline(always)]
     fn dequantize(&self, out: &mut [f32; BLOCK]) {
         let d = f16_to_f32(self.d);
-        affine(nibbles(&self.quants), d, -8.0 * d, out);
+        affine_nibbles(&self.quants, d, -8.0 * d, out);
     }
 
     fn pack(row: &[Self], words: &mut Vec<u8>, scales: &mut Vec<u8>) {
@@ -43,7 +43,7 @@ pub(super) struct Q4_1 {
 impl Block<BLOCK> for Q4_1 {
     #[inline(always)]
     fn dequantize(&self, out: &mut [f32; BLOCK]) {
-        affine(nibbles(&self.quants), f16_to_f32(self.d), f16_to_f32(self.m), out);
+        affine_nibbles(&self.quants, f16_to_f32(self.d), f16_to_f32(self.m), out);
     }
 
     fn pack(row: &[Self], words: &mut Vec<u8>, scales: &mut Vec<u8>) {
@@ -67,7 +67,7 @@ impl Block<BLOCK> for Q5_0 {
     #[inline(always)]
     fn dequantize(&self, out: &mut [f32; BLOCK]) {
         let d = f16_to_f32(self.d);
-        affine(joined(nibbles(&self.quants), bits(self.high), 4), d, -16.0 * d, out);
+        affine_five_bits(nibbles(&self.quants), self.high, d, -16.0 * d, out);
     }
 
     /// Scales of two blocks: the two halves, then the two planes of high bits.
@@ -77,7 +77,7 @@ impl Block<BLOCK> for Q5_0 {
             scales.extend(pair.get(1).map_or([0; 2], |second| second.d));
             for block in pair {
                 words.extend(block.quants);
-                scales.extend(bit_plane(&bits(block.high), 0));
+                scales.extend(plane_of_bits(block.high));
             }
         }
     }
@@ -96,15 +96,15 @@ pub(super) struct Q5_1 {
 impl Block<BLOCK> for Q5_1 {
     #[inline(always)]
     fn dequantize(&self, out: &mut [f32; BLOCK]) {
-        let q = joined(nibbles(&self.quants), bits(self.high), 4);
-        affine(q, f16_to_f32(self.d), f16_to_f32(self.m), out);
+        let (d, m) = (f16_to_f32(self.d), f16_to_f32(self.m));
+        affine_five_bits(nibbles(&self.quants), self.high, d, m, out);
     }
 
     fn pack(row: &[Self], words: &mut Vec<u8>, scales: &mut Vec<u8>) {
         for block in row {
             words.extend(block.quants);
             scales.extend([block.d, block.m].as_flattened());
-            scales.extend(bit_plane(&bits(block.high), 0));
+            scales.extend(plane_of_bits(block.high));
         }
     }
 }
