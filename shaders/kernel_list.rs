@@ -3,7 +3,10 @@
 // front of the source as `const NAME: u32 = value;`.
 
 /// The weight types that kernels read, each a file `shared/weight_<name>.wgsl`.
-pub const WEIGHTS: &[&str] = &["f16", "f32", "q4_0", "q4_1", "q8_0"];
+pub const WEIGHTS: &[&str] = &[
+    "f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
+    "iq4_xs", "mxfp4",
+];
 
 /// Name of a kernel file, whether it exists once per weight type, and its constants with one value
 /// that they can have.

@@ -22,13 +22,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var offset = 0u;
     for (var first = 0u; first < n_blocks; first += SUPER) {
         var scales: array<Scales, ROWS>;
-        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
-        offset += SCALE_WORDS * NEXT;
         let n = min(SUPER, n_blocks - first);
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset, n); }
+        offset += scale_words(n) * NEXT;
         for (var k = 0u; k < n; k++) {
             var block: array<Block, ROWS>;
-            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
-            offset += WORDS * NEXT;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(scales[r], at[r] + offset, k); }
             for (var i = 0u; i < 8u; i++) {
                 var w: array<vec4<f32>, ROWS>;
                 for (var r = 0u; r < ROWS; r++) { w[r] = weights(scales[r], k, block[r], i); }
@@ -39,6 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 }
             }
         }
+        offset += quant_words(n) * NEXT;
     }
     for (var t = 0u; t < TOKENS; t++) {
         for (var r = 0u; r < ROWS; r++) {

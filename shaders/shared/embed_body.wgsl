@@ -27,9 +27,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let k = block % SUPER;
-    let at = row_begin(row, p.n_cols) + block / SUPER * (SCALE_WORDS + SUPER * WORDS) * NEXT;
-    let s = load_scales(at);
-    let b = load_block(at + (SCALE_WORDS + k * WORDS) * NEXT);
+    let n = min(SUPER, n_blocks - (block - k));
+    let at = row_begin(row, p.n_cols) + block / SUPER * (scale_words(SUPER) + quant_words(SUPER)) * NEXT;
+    let s = load_scales(at, n);
+    let b = load_block(s, at + scale_words(n) * NEXT, k);
     for (var i = 0u; i < 8u; i++) {
         out[id.x * 8u + i] = weights(s, k, b, i) * p.scale;
     }

@@ -31,13 +31,12 @@ fn main(
     var offset = 0u;
     for (var first = 0u; first < n_blocks; first += SUPER) {
         var scales: array<Scales, ROWS>;
-        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
-        offset += SCALE_WORDS * NEXT;
         let n = min(SUPER, n_blocks - first);
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset, n); }
+        offset += scale_words(n) * NEXT;
         for (var k = 0u; k < n; k++) {
             var block: array<Block, ROWS>;
-            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
-            offset += WORDS * NEXT;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(scales[r], at[r] + offset, k); }
             var xs: array<vec4<f32>, TOKENS>;
             for (var t = 0u; t < TOKENS; t++) { xs[t] = x_at(x_begin[t] + (first + k) * 8u); }
             var w: array<vec4<f32>, ROWS>;
@@ -82,6 +81,7 @@ fn main(
                 for (var r = 0u; r < ROWS; r++) { sum[t * ROWS + r] = dot4(w[r], xv, sum[t * ROWS + r]); }
             }
         }
+        offset += quant_words(n) * NEXT;
     }
     for (var t = 0u; t < TOKENS; t++) {
         for (var r = 0u; r < ROWS; r++) {

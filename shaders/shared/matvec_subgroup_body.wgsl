@@ -42,13 +42,12 @@ fn main(
     var offset = 0u;
     for (var first = 0u; first < n_blocks; first += SUPER) {
         var scales: array<Scales, ROWS>;
-        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset); }
-        offset += SCALE_WORDS * NEXT;
         let n = min(SUPER, n_blocks - first);
+        for (var r = 0u; r < ROWS; r++) { scales[r] = load_scales(at[r] + offset, n); }
+        offset += scale_words(n) * NEXT;
         for (var k = 0u; k < n; k++) {
             var block: array<Block, ROWS>;
-            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(at[r] + offset); }
-            offset += WORDS * NEXT;
+            for (var r = 0u; r < ROWS; r++) { block[r] = load_block(scales[r], at[r] + offset, k); }
             let x_index = (first + k) * 8u + subgroup_lane % 8u;
             var xs = input(x_index);
             if INPUT == NORMED {
@@ -99,10 +98,11 @@ fn main(
             }
             let total_x = sum_x.x + sum_x.y + sum_x.z + sum_x.w;
             for (var r = 0u; r < ROWS; r++) {
-                let a = affine(scales[r], k);
+                let a = affine(scales[r], k, block[r]);
                 sum[r] = fma(a.x, part[r], fma(a.y, total_x, sum[r]));
             }
         }
+        offset += quant_words(n) * NEXT;
     }
     var scale = 1.0;
     if INPUT == NORMED {

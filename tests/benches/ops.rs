@@ -19,6 +19,8 @@ const COLD: usize = 96 << 20;
 const SECONDS: f64 = 0.3;
 /// Runs of which the median counts.
 const RUNS: usize = 5;
+/// Types that are timed without a filter.
+const USUAL: [WeightType; 4] = [WeightType::Q4_0, WeightType::Q4_1, WeightType::Q8_0, WeightType::F16];
 
 /// The shape of a model's layer.
 struct Shape {
@@ -51,8 +53,10 @@ fn main() {
     let mut bench = Bench { backend, filter: args.get(1).cloned().unwrap_or_default() };
     for shape in &SHAPES {
         println!("{}", shape.name);
-        for ty in [WeightType::Q4_0, WeightType::Q4_1, WeightType::Q8_0, WeightType::F16] {
-            bench.matmuls(shape, ty);
+        for ty in WeightType::ALL {
+            if !bench.filter.is_empty() || USUAL.contains(&ty) {
+                bench.matmuls(shape, ty);
+            }
         }
         for (pos, n_tokens) in [(128, 1), (512, 1), (4000, 1), (0, 128), (384, 128)] {
             bench.attention(shape, pos, n_tokens);
@@ -73,7 +77,9 @@ impl Bench {
         ] {
             for n_tokens in [1, 128] {
                 let name = format!("{name} {} {rows}x{cols} tokens {n_tokens}", ty.name());
-                if name.contains(&self.filter) && !(name.starts_with("output") && n_tokens > 1) {
+                let is_sound =
+                    cols.is_multiple_of(ty.block()) && !(name.starts_with("output") && n_tokens > 1);
+                if name.contains(&self.filter) && is_sound {
                     self.matmul(&name, ty, [rows, cols], n_tokens, input);
                 }
             }

@@ -138,7 +138,7 @@ impl Table {
 }
 
 /// The NMSE, where each element of `reference` counts for a mean square of `typical` at least.
-fn relative_error(tested: &[f32], reference: &[f32], typical: f64) -> f64 {
+pub(crate) fn relative_error(tested: &[f32], reference: &[f32], typical: f64) -> f64 {
     let square = |v: f64| v * v;
     let differences = tested.iter().zip(reference).map(|(t, r)| f64::from(*t) - f64::from(*r));
     let error: f64 = differences.map(square).sum();

@@ -2,13 +2,15 @@
 
 use halfbyte::backend::{EmbedParams, MatmulParams};
 use halfbyte::gguf::TensorView;
-use halfbyte::quant::{WeightType, dequantize_tensor};
+use halfbyte::quant::{BLOCK, WeightType, dequantize_tensor};
 use halfbyte_tests::{matrices::random_matrix, random::Random};
 
 use super::table::{Both, Table};
 
 /// Columns: whole blocks, an odd and an even number of them, more than a workgroup has lanes.
 const COLS: [usize; 6] = [32, 64, 96, 160, 576, 2080];
+/// The same for types whose rows are whole super-blocks of 256.
+const SUPER_COLS: [usize; 5] = [256, 512, 768, 1280, 2304];
 /// Rows: around the interleaving of eight and around workgroups of 64, 128 and 256.
 const ROWS: [usize; 11] = [1, 7, 8, 9, 31, 33, 63, 65, 127, 257, 521];
 /// Tokens: one is a form of its own; tiles of eight, the whole batch and one less.
@@ -16,11 +18,28 @@ const TOKENS: [usize; 9] = [1, 2, 7, 8, 9, 16, 17, 127, 128];
 /// Elements behind the end of what an op may write.
 const GUARD: usize = 37;
 
+/// Types that meet every shape. What a shape can break is in the kernels, which all types share, and in
+/// where a type finds its words and scales: here are one without scales, one with a scale for each block,
+/// for two blocks and for a super-block. The others meet some shapes.
+const THOROUGH: [WeightType; 4] = [WeightType::F16, WeightType::Q4_1, WeightType::Q8_0, WeightType::Q6_K];
+
+/// The rows that matrices of a type have.
+fn rows(ty: WeightType) -> impl Iterator<Item = usize> {
+    ROWS.into_iter().step_by(if THOROUGH.contains(&ty) { 1 } else { 5 })
+}
+
+/// The columns that matrices of a type have.
+fn cols(ty: WeightType) -> impl Iterator<Item = usize> {
+    let cols = if ty.block() > BLOCK { &SUPER_COLS[..] } else { &COLS };
+    cols.iter().copied().step_by(if THOROUGH.contains(&ty) { 1 } else { 2 })
+}
+
 /// Tables of every type, with tokens before, in and behind the rows of the table.
 pub(crate) fn embed(table: &mut Table) {
     let random = &mut Random::new(2);
     for ty in WeightType::ALL {
         for (rows, cols) in [(1, 32), (7, 64), (9, 160), (257, 96), (521, 576)] {
+            let cols = usize::next_multiple_of(cols, ty.block());
             for (scale, size) in [(1.0, 1.0), (9.798, 1e4), (0.25, 1e-4)] {
                 let weights = table.upload(&[random_matrix(random, ty, [rows, cols], size)]);
                 for n_tokens in [1, 2, 9, 128] {
@@ -154,20 +173,21 @@ impl Product<'_> {
     }
 }
 
-/// Every type over all rows and columns, for one token and for tokens that take turns; every number of
+/// Every type over its rows and columns, for one token and for tokens that take turns; every number of
 /// tokens for some matrices.
 pub(crate) fn matmul(table: &mut Table) {
     let random = &mut Random::new(3);
     for ty in WeightType::ALL {
-        for (r, rows) in ROWS.into_iter().enumerate() {
-            for (c, cols) in COLS.into_iter().enumerate() {
+        let shape = [33, usize::next_multiple_of(576, ty.block())];
+        for (r, rows) in rows(ty).enumerate() {
+            for (c, cols) in cols(ty).enumerate() {
                 let turn = TOKENS[1 + (r + c) % (TOKENS.len() - 1)];
-                let tokens = if cols == 160 && r % 4 == 1 { &TOKENS[..] } else { &[1, turn] };
+                let tokens = if c == 2 && r % 4 == 1 { &TOKENS[..] } else { &[1, turn] };
                 sizes(table, random, (ty, Input::Plain), [rows, cols], tokens, 1.0);
             }
         }
-        sizes(table, random, (ty, Input::Plain), [33, 576], &[1, 9], 1e4);
-        sizes(table, random, (ty, Input::Plain), [33, 576], &[1, 9], 1e-4);
+        sizes(table, random, (ty, Input::Plain), shape, &[1, 9], 1e4);
+        sizes(table, random, (ty, Input::Plain), shape, &[1, 9], 1e-4);
     }
 }
 
@@ -185,15 +205,16 @@ pub(crate) fn large_matmul(table: &mut Table) {
 pub(crate) fn fused_matmul(table: &mut Table) {
     let random = &mut Random::new(15);
     for ty in WeightType::ALL {
+        let width = usize::next_multiple_of(576, ty.block());
         for input in [Input::Normed, Input::Gated] {
-            for rows in [1, 9, 63, 257, 521] {
-                for cols in COLS {
+            for rows in rows(ty).step_by(2) {
+                for cols in cols(ty) {
                     sizes(table, random, (ty, input), [rows, cols], &[1, 2], 1.0);
                 }
             }
-            sizes(table, random, (ty, input), [65, 576], &[1, 9, 128], 1.0);
-            sizes(table, random, (ty, input), [33, 576], &[1, 9], 1e4);
-            sizes(table, random, (ty, input), [33, 576], &[1, 9], 1e-4);
+            sizes(table, random, (ty, input), [65, width], &[1, 9, 128], 1.0);
+            sizes(table, random, (ty, input), [33, width], &[1, 9], 1e4);
+            sizes(table, random, (ty, input), [33, width], &[1, 9], 1e-4);
         }
     }
 }
@@ -222,18 +243,20 @@ fn sizes(
 /// Several tensors in one upload, as queries, keys and values are: of one type and of several, with
 /// rows that do not fill the interleaving.
 pub(crate) fn stacks(table: &mut Table) {
+    use WeightType::{BF16, F16, F32, IQ4_NL, IQ4_XS, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_1, Q6_K, Q8_0};
     let random = &mut Random::new(4);
-    let [f32, f16, q4_0, q4_1, q8_0] = WeightType::ALL;
-    let stacks: [&[(WeightType, usize)]; 6] = [
-        &[(q4_1, 576), (q4_1, 192), (q4_1, 192)],
-        &[(q4_0, 40), (q4_0, 13), (q4_0, 13)],
-        &[(q4_0, 64), (q8_0, 32), (q8_0, 32)],
-        &[(f32, 7), (f16, 9), (q4_0, 1), (q4_1, 15), (q8_0, 23)],
-        &[(q8_0, 1), (q8_0, 1), (q8_0, 1)],
-        &[(f16, 3), (q4_1, 8), (f16, 130)],
+    let stacks: [(usize, &[(WeightType, usize)]); 9] = [
+        (96, &[(Q4_1, 576), (Q4_1, 192), (Q4_1, 192)]),
+        (576, &[(Q4_0, 40), (Q4_0, 13), (Q4_0, 13)]),
+        (96, &[(Q4_0, 64), (Q8_0, 32), (Q8_0, 32)]),
+        (576, &[(F32, 7), (F16, 9), (Q4_0, 1), (Q4_1, 15), (Q8_0, 23)]),
+        (96, &[(Q8_0, 1), (Q8_0, 1), (Q8_0, 1)]),
+        (576, &[(F16, 3), (Q4_1, 8), (F16, 130)]),
+        (96, &[(BF16, 3), (MXFP4, 33), (Q5_1, 9), (IQ4_NL, 1)]),
+        (768, &[(Q4_K, 40), (Q4_K, 13), (Q6_K, 13)]),
+        (768, &[(Q3_K, 32), (Q3_K, 64), (Q2_K, 7), (IQ4_XS, 65), (Q8_0, 2)]),
     ];
-    for (s, stack) in stacks.into_iter().enumerate() {
-        let cols = [96, 576][s % 2];
+    for (cols, stack) in stacks {
         let tensors: Vec<TensorView> =
             stack.iter().map(|(ty, rows)| random_matrix(random, *ty, [*rows, cols], 1.0)).collect();
         let matrix = &Matrix::upload(table, &tensors);
