@@ -49,6 +49,19 @@ impl From<BackendName> for BackendChoice {
     }
 }
 
+/// Something that can be switched.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        matches!(self, Switch::On)
+    }
+}
+
 /// How an answer is made.
 #[derive(clap::Args)]
 #[command(next_help_heading = "The answer")]

@@ -34,7 +34,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use backend::{BackendChoice, Device};
-pub use chat_template::{ChatTemplate, Message, Prompt};
+pub use chat_template::{ChatTemplate, Message, Prompt, RenderOptions};
 pub use config::ModelConfig;
 pub use error::{Error, Result};
 pub use gguf::Gguf;

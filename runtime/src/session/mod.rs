@@ -14,7 +14,7 @@ pub use stats::Stats;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::chat_template::Message;
+use crate::chat_template::{Message, RenderOptions};
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
 use crate::model::{LogitRows, Model};
@@ -139,7 +139,7 @@ impl Session {
         let template = self.model.chat_template().ok_or_else(|| {
             Error::Template("the model file has none; give it plain text to continue".into())
         })?;
-        let prompt = template.render(messages, true)?;
+        let prompt = template.render(messages, &RenderOptions::default())?;
         let tokens = self.model.tokenizer().encode_prompt(&prompt)?;
         self.begin(&tokens, called)
     }

@@ -108,6 +108,13 @@ fn patch(mut bytes: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The tiny model with another chat template, padded with blanks to the length of its own.
+fn with_template(template: &str) -> Vec<u8> {
+    let gguf = Gguf::open(tiny()).unwrap();
+    let own = gguf.get_str("tokenizer.chat_template").unwrap().unwrap();
+    patched(own.as_bytes(), format!("{template:width$}", width = own.len()).as_bytes())
+}
+
 /// The tiny model with a long context and a last norm of zeros: every logit is 0, so the likeliest
 /// token is always the first, `!`, and an answer ends when the context does.
 fn endless() -> Vec<u8> {
