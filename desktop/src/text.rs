@@ -2,14 +2,13 @@
 //! alone; no weight is read.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use halfbyte::{ChatTemplate, Gguf, Message, RenderOptions, Tokenizer};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use halfbyte::{ChatTemplate, Gguf, RenderOptions, Tokenizer};
+use serde_json::json;
 
 use crate::failure::Failure;
-use crate::options::{Switch, read_text};
+use crate::options::{Switch, read_messages, read_text, read_tools};
 use crate::report;
 
 const TOKENIZE_EXAMPLES: &str = "\
@@ -110,25 +109,12 @@ pub(crate) fn render(args: &RenderArgs) -> Result<(), Failure> {
         tools: args.tools.as_deref().map(read_tools).transpose()?,
         thinking: args.thinking.map(Switch::is_on),
     };
-    let messages: Vec<Message> = read_json(&args.messages, "array of {\"role\": …, \"content\": …}")?;
+    let messages = read_messages(&args.messages)?;
     let template = ChatTemplate::from_gguf(&Gguf::open(&args.model)?)?;
     let template = template.ok_or_else(|| Failure::new("this model file has no chat template to render"))?;
+    report::prompt_format(Some(&template));
+    if options.thinking.is_some() && !template.can_switch_thinking() {
+        report::line("the chat template has no switch for thinking");
+    }
     report::output(&template.render(&messages, &options)?.text())
-}
-
-fn read_tools(path: &Path) -> Result<Value, Failure> {
-    let tools: Vec<Value> = read_json(path, "array of tools")?;
-    Ok(tools.into())
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Failure> {
-    // The cause may quote a message, so only its place is passed on.
-    serde_json::from_str(&read_text(path)?).map_err(|cause| {
-        Failure::new(format!(
-            "{} is no JSON {what}: line {}, column {}",
-            path.display(),
-            cause.line(),
-            cause.column()
-        ))
-    })
 }

@@ -112,7 +112,7 @@ fn a_second_turn_reuses_the_cache() {
             match session.step().unwrap() {
                 Event::Text { text, .. } => out += &text,
                 Event::Done(_) => return out,
-                Event::Prefill { .. } => {}
+                Event::Prefill { .. } | Event::Thought { .. } => {}
             }
         }
     };

@@ -3,13 +3,16 @@
 //! The template is rendered as `transformers` renders it. Messages and tools are shielded so that no
 //! text in them can become a control token, whatever the template does with it.
 
+mod built_in;
 mod message;
 mod prompt;
 mod python;
 mod shield;
+mod thinking;
 
 pub use message::{Message, RenderOptions};
 pub use prompt::Prompt;
+pub use thinking::ThoughtTags;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, ValueKind};
@@ -36,39 +39,89 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     /// Of every template in the environment.
     source: String,
+    built_in: Option<&'static str>,
+    thought_tags: Option<ThoughtTags>,
     controls: ControlTokens,
     bos: Value,
     eos: Value,
 }
 
 impl ChatTemplate {
-    /// Compiles `tokenizer.chat_template`; `None` if the file has no template.
+    /// Compiles `tokenizer.chat_template`, or where the file has none, a template of this runtime that
+    /// fits the control tokens in the vocabulary; `None` if there is no such sign of a chat model.
     ///
     /// # Errors
     /// [`Error::Template`] if the template is no valid Jinja; [`Error::Tokenizer`] if the vocabulary,
     /// which says what the control tokens are, is broken.
     pub fn from_gguf(gguf: &Gguf) -> Result<Option<ChatTemplate>> {
-        let Some(source) = gguf.get_str("tokenizer.chat_template")? else {
+        let vocabulary = Vocabulary::from_gguf(gguf)?;
+        let mut environment = environment()?;
+        if let Some(source) = gguf.get_str("tokenizer.chat_template")? {
+            add(&mut environment, NAME, source)?;
+            let for_tools = gguf.get_str("tokenizer.chat_template.tool_use")?.unwrap_or_default();
+            if !for_tools.is_empty() {
+                add(&mut environment, TOOL_NAME, for_tools)?;
+            }
+            let source = [source, for_tools].concat();
+            let tags = ThoughtTags::in_template(&source);
+            return ChatTemplate::new(environment, source, None, tags, &vocabulary).map(Some);
+        }
+        let Some(built_in) = built_in::find(gguf, &vocabulary)? else {
             return Ok(None);
         };
-        let vocabulary = Vocabulary::from_gguf(gguf)?;
+        add(&mut environment, NAME, built_in.source)?;
+        let has_token = |tag: &str| vocabulary.iter().any(|(_, spelling)| spelling == tag);
+        let tags = ThoughtTags::in_vocabulary(has_token);
+        let source = built_in.source.to_owned();
+        ChatTemplate::new(environment, source, Some(built_in.name), tags, &vocabulary).map(Some)
+    }
+
+    fn new(
+        environment: Environment<'static>,
+        source: String,
+        built_in: Option<&'static str>,
+        thought_tags: Option<ThoughtTags>,
+        vocabulary: &Vocabulary,
+    ) -> Result<ChatTemplate> {
         let spelling = |token: Option<Token>| {
             let spelling = token.and_then(|token| vocabulary.spelling(token));
             spelling.map_or(Value::UNDEFINED, Value::from)
         };
-        let mut environment = environment()?;
-        add(&mut environment, NAME, source)?;
-        let for_tools = gguf.get_str("tokenizer.chat_template.tool_use")?.unwrap_or_default();
-        if !for_tools.is_empty() {
-            add(&mut environment, TOOL_NAME, for_tools)?;
-        }
-        Ok(Some(ChatTemplate {
+        Ok(ChatTemplate {
             environment,
-            source: [source, for_tools].concat(),
-            controls: ControlTokens::new(&vocabulary)?,
+            source,
+            built_in,
+            thought_tags,
+            controls: ControlTokens::new(vocabulary)?,
             bos: spelling(vocabulary.bos()),
             eos: spelling(vocabulary.eos()),
-        }))
+        })
+    }
+
+    /// The name of the template of this runtime that is used because the file has none of its own,
+    /// such as `ChatML`.
+    pub fn built_in(&self) -> Option<&'static str> {
+        self.built_in
+    }
+
+    /// The tags between which the model thinks before it answers: those that its template knows of.
+    /// `None` for a model that does not think.
+    pub fn thought_tags(&self) -> Option<ThoughtTags> {
+        self.thought_tags
+    }
+
+    /// Whether [`RenderOptions::thinking`] has an effect.
+    pub fn can_switch_thinking(&self) -> bool {
+        let prompt = |thinking| {
+            let options = RenderOptions { thinking: Some(thinking), ..RenderOptions::default() };
+            self.render(&[Message::user("Hi")], &options).map(|prompt| prompt.text()).ok()
+        };
+        prompt(true) != prompt(false)
+    }
+
+    /// Whether the template takes a thought apart from the content of its message.
+    pub fn takes_reasoning_content(&self) -> bool {
+        self.source.contains("reasoning_content")
     }
 
     /// Renders a conversation.

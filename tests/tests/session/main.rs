@@ -6,6 +6,7 @@
 mod endings;
 mod prompts;
 mod text;
+mod thoughts;
 
 use std::path::Path;
 use std::sync::Arc;
