@@ -144,3 +144,39 @@ const LINE_ENDS: [char; 2] = ['\n', '\r'];
 fn trim_end(text: &str) -> &str {
     text.trim_end_matches(LINE_ENDS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAGS: ThoughtTags = ThoughtTags { open: "<think>", close: "</think>" };
+
+    fn split(place: Place, pieces: &[&str]) -> (String, String) {
+        let mut splitter = Splitter { tags: Some(TAGS), place, held: String::new() };
+        let (mut thought, mut text) = (String::new(), String::new());
+        let pushed: Vec<Parts> = pieces.iter().map(|piece| splitter.push(piece)).collect();
+        for parts in pushed.into_iter().chain([splitter.finish()]) {
+            thought += &parts.thought;
+            text += &parts.text;
+        }
+        (thought, text)
+    }
+
+    #[test]
+    fn it_does_not_matter_where_a_text_is_cut() {
+        for (place, said, thought, text) in [
+            (Place::Beginning, " <think>\na\n\n</th\n</think>\n\nb</think>", "a\n\n</th", "b</think>"),
+            (Place::Beginning, "\n<thinks> <think>", "", "\n<thinks> <think>"),
+            (Place::ThoughtBeginning, "\n\na</</think>\r\n b\n", "a</", " b\n"),
+            (Place::ThoughtBeginning, "</think>", "", ""),
+            (Place::ThoughtBeginning, "a\n</think", "a\n</think", ""),
+        ] {
+            for first in 0..=said.len() {
+                for second in first..=said.len() {
+                    let pieces = [&said[..first], &said[first..second], &said[second..]];
+                    assert_eq!(split(place, &pieces), (thought.into(), text.into()), "{pieces:?}");
+                }
+            }
+        }
+    }
+}

@@ -131,6 +131,28 @@ fn a_thought_is_no_part_of_the_answer() {
 }
 
 #[test]
+fn inspect_tells_how_a_model_chats() {
+    let folder = Folder::new();
+    for (bytes, said, json) in [
+        (
+            with_template(THINKS),
+            "the template in the file\n  it thinks before it answers\n",
+            json!({"built_in_template": null, "thought_tags": ["<think>", "</think>"], "can_switch_thinking": false}),
+        ),
+        (
+            without_template(),
+            "the built-in one for ChatML is used\n  it does not think before it answers\n",
+            json!({"built_in_template": "ChatML", "thought_tags": null, "can_switch_thinking": false}),
+        ),
+        (without_format(), "messages are a plain text", Value::Null),
+    ] {
+        let model = folder.write("model.gguf", bytes);
+        assert!(run(&["inspect", &model]).stdout.contains(said), "{said}");
+        assert_eq!(run(&["inspect", &model, "--json"]).json()["chat"], json);
+    }
+}
+
+#[test]
 fn a_plain_model_has_no_thought() {
     let answer = chat(&["Why?", "--json", "--thinking", "off"]).json();
     assert_eq!(answer["thought"], Value::Null);
