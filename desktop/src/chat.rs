@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::Arc;
 
-use halfbyte::{Message, Model, Session, StopReason};
+use halfbyte::{Message, Model, Session, SessionOptions, StopReason};
 use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
 use rustyline::{Config, DefaultEditor};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::answer::{self, Answer, Interrupt};
 use crate::failure::Failure;
-use crate::options::{AnswerArgs, ModelArgs};
+use crate::options::{AnswerArgs, ModelArgs, Switch};
 use crate::report;
 
 const EXAMPLES: &str = "\
@@ -20,15 +20,20 @@ Examples:
   halfbyte chat model.gguf \"Why is the sky blue?\"
   halfbyte chat model.gguf --system \"Answer like a pirate.\" --temperature 1
   halfbyte chat model.gguf \"List three fruits\" --seed 7 --max-tokens 60 --json
+  halfbyte chat model.gguf \"Is 91 a prime?\" --thinking off
   printf 'Hello\\nTell me more\\n' | halfbyte chat model.gguf      each line is a turn
 
 In a conversation, Ctrl-C stops the answer; at the prompt it ends the program, as Ctrl-D does.
-/new begins a new conversation, /exit ends the program.";
+/new begins a new conversation, /exit ends the program.
+
+What a reasoning model thinks before it answers is shown dimmed on standard error when that is a
+terminal, and is not told to the model again. --json has it apart, in \"thought\".";
 
 /// Talk with a model, or ask it one question
 ///
-/// The conversation goes through the chat template in the model file. Nothing leaves this machine
-/// and nothing is stored.
+/// The conversation goes through the chat template in the model file, or a built-in one that fits
+/// the file's control tokens. A model without either continues what is said as a plain text. Nothing
+/// leaves this machine and nothing is stored.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -42,7 +47,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
 
-    /// Print the answer, why it ended and what it cost as JSON, when it is complete
+    /// Whether the model shall think before it answers, where its chat template has a switch for it
+    /// [default: as the template has it]
+    #[arg(long, value_enum, value_name = "on|off")]
+    thinking: Option<Switch>,
+
+    /// Print the answer, the thought before it, why it ended and what it cost as JSON, when it is complete
     #[arg(long, requires = "question")]
     json: bool,
 
@@ -53,14 +63,9 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn chat(args: &Args) -> Result<(), Failure> {
     let model = args.model.open()?;
-    if model.chat_template().is_none() {
-        return Err(Failure::new(
-            "this model file has no chat template, so it cannot chat; \
-             `halfbyte run MODEL --prompt TEXT` lets it continue a text",
-        ));
-    }
     let device = report::device(model.device());
     report::line(format_args!("running on {device}"));
+    report::prompt_format(model.chat_template());
     let Some(question) = &args.question else {
         // The line editor takes Ctrl-C over when it is made, and the chat takes it from there.
         let questions = Questions::open()?;
@@ -86,7 +91,8 @@ struct Chat {
 
 impl Chat {
     fn new(model: &Arc<Model>, args: &Args) -> Result<Chat, Failure> {
-        let options = args.answer.session_options();
+        let thinking = args.thinking.map(Switch::is_on);
+        let options = SessionOptions { thinking, ..args.answer.session_options() };
         let seed = options.sampler.seed;
         let session = Session::new(Arc::clone(model), options)?;
         let messages: Vec<Message> = args.system.iter().map(Message::system).collect();
@@ -133,6 +139,7 @@ impl Chat {
     fn answer_in_json(&mut self, question: &str, model: &Model) -> Result<(), Failure> {
         let answer = self.turn(question, |session| answer::pull(session, |_| Ok(())))?;
         report::output_json(&json!({
+            "thought": answer.thought_json(),
             "answer": answer.text,
             "stop": report::stop_name(answer.stop),
             "seed": self.seed,
@@ -154,7 +161,7 @@ impl Chat {
         let answer =
             started.map_err(Failure::from).and_then(|()| self.interrupt.during(|| pull(&mut self.session)));
         match &answer {
-            Ok(answer) => self.messages.push(Message::assistant(&answer.text)),
+            Ok(_) => self.messages.push(self.session.reply()),
             Err(_) => self.messages.truncate(before),
         }
         answer

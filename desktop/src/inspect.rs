@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use halfbyte::gguf::MetadataValue;
-use halfbyte::{Gguf, ModelConfig, Plan};
+use halfbyte::{ChatTemplate, Gguf, ModelConfig, Plan};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -108,7 +108,7 @@ fn to_text(gguf: &Gguf, runnable: &halfbyte::Result<Runnable>) -> String {
         let _ = writeln!(text, "  {name:8} {n:6} tensors {:>12}", report::megabytes(bytes));
     }
     match runnable {
-        Ok(runnable) => text + &shape(&runnable.config) + &plan_table(&runnable.plans),
+        Ok(runnable) => text + &shape(&runnable.config) + &chat(gguf) + &plan_table(&runnable.plans),
         Err(error) => format!("{text}\nThis model cannot be run: {error}\n"),
     }
 }
@@ -131,6 +131,37 @@ fn shape(c: &ModelConfig) -> String {
         c.n_vocab,
         c.n_ctx_train
     )
+}
+
+/// How the model chats.
+fn chat(gguf: &Gguf) -> String {
+    let template = match ChatTemplate::from_gguf(gguf) {
+        Ok(template) => template,
+        Err(error) => return format!("\nChat\n  not possible: {error}\n"),
+    };
+    let Some(template) = template else {
+        return "\nChat\n  without a template: messages are a plain text that it continues\n".into();
+    };
+    let from = match template.built_in() {
+        None => "the template in the file".into(),
+        Some(name) => format!("the file has no template: the built-in one for {name} is used"),
+    };
+    let thinking = match (template.thought_tags(), template.can_switch_thinking()) {
+        (None, false) => "it does not think before it answers",
+        (None, true) => "thinking can be switched, but the thought is not told from the answer",
+        (Some(_), false) => "it thinks before it answers",
+        (Some(_), true) => "it thinks before it answers, which can be switched",
+    };
+    format!("\nChat\n  {from}\n  {thinking}\n")
+}
+
+fn chat_json(gguf: &Gguf) -> Option<Value> {
+    let template = ChatTemplate::from_gguf(gguf).ok().flatten()?;
+    Some(json!({
+        "built_in_template": template.built_in(),
+        "thought_tags": template.thought_tags().map(|tags| [tags.open, tags.close]),
+        "can_switch_thinking": template.can_switch_thinking(),
+    }))
 }
 
 fn plan_table(plans: &[(&'static str, Plan)]) -> String {
@@ -170,6 +201,7 @@ fn to_json(gguf: &Gguf, runnable: &halfbyte::Result<Runnable>) -> Value {
         "is_runnable": runnable.is_ok(),
         "reason": runnable.as_ref().err().map(ToString::to_string),
         "shape": runnable_json.map(|r| shape_json(&r.config)),
+        "chat": chat_json(gguf),
         "plans": runnable_json.map(|r| r.plans.iter().map(plan_json).collect::<Vec<_>>()),
         "metadata": metadata,
     })

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use halfbyte::{BackendChoice, Model, SamplerConfig, SessionOptions, Token};
+use halfbyte::{BackendChoice, Message, Model, SamplerConfig, SessionOptions, Token};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::report;
@@ -46,6 +48,19 @@ impl From<BackendName> for BackendChoice {
             BackendName::Gpu => BackendChoice::Gpu,
             BackendName::Cpu => BackendChoice::Cpu,
         }
+    }
+}
+
+/// Something that can be switched.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        matches!(self, Switch::On)
     }
 }
 
@@ -115,6 +130,7 @@ impl AnswerArgs {
             },
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
+            ..SessionOptions::default()
         }
     }
 }
@@ -161,6 +177,29 @@ fn parse_ids(text: &str) -> Result<Vec<Token>, String> {
         Ok(ids) if !ids.is_empty() => Ok(ids),
         _ => Err("token ids are whole numbers with commas between them, such as 1,2,3".into()),
     }
+}
+
+/// The messages of a conversation, from a JSON file.
+pub(crate) fn read_messages(path: &Path) -> Result<Vec<Message>, Failure> {
+    read_json(path, "array of {\"role\": …, \"content\": …}")
+}
+
+/// A list of tools, from a JSON file.
+pub(crate) fn read_tools(path: &Path) -> Result<Value, Failure> {
+    let tools: Vec<Value> = read_json(path, "array of tools")?;
+    Ok(tools.into())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Failure> {
+    // The cause may quote a message, so only its place is passed on.
+    serde_json::from_str(&read_text(path)?).map_err(|cause| {
+        Failure::new(format!(
+            "{} is no JSON {what}: line {}, column {}",
+            path.display(),
+            cause.line(),
+            cause.column()
+        ))
+    })
 }
 
 /// The text of a file; `-` is standard input.

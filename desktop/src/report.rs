@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use halfbyte::{Device, Stats, StopReason};
+use halfbyte::{ChatTemplate, Device, Stats, StopReason};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -30,6 +30,49 @@ pub(crate) fn line(text: impl fmt::Display) {
 /// Whether someone watches standard error.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
+}
+
+/// What is for the eye only, dimmed on standard error; only on a terminal.
+pub(crate) struct Dimmed {
+    is_open: bool,
+}
+
+impl Dimmed {
+    /// Nothing yet.
+    pub(crate) fn new() -> Dimmed {
+        Dimmed { is_open: false }
+    }
+
+    /// Shows the next piece, at once.
+    pub(crate) fn show(&mut self, piece: &str) {
+        if piece.is_empty() || !is_watched() {
+            return;
+        }
+        let begin = if self.is_open { "" } else { "\x1b[2m" };
+        self.is_open = true;
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{begin}{piece}").and_then(|()| err.flush());
+    }
+
+    /// Ends what was shown, with an empty line behind it.
+    pub(crate) fn end(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            let _ = write!(io::stderr(), "\x1b[0m\n\n");
+        }
+    }
+
+    /// Leaves the terminal as it was, when the program ends at once.
+    pub(crate) fn reset() {
+        if is_watched() {
+            let _ = write!(io::stderr(), "\x1b[0m");
+        }
+    }
+}
+
+impl Drop for Dimmed {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// A sign of life that goes away when it is dropped; only on a terminal.
@@ -88,14 +131,29 @@ pub(crate) fn device_json(device: &Device) -> Value {
     })
 }
 
+/// Says how messages become a prompt where the model file does not say it itself.
+pub(crate) fn prompt_format(template: Option<&ChatTemplate>) {
+    match template.map(ChatTemplate::built_in) {
+        None => line("this model file has no chat template: messages are a plain text that it continues"),
+        Some(Some(name)) => {
+            line(format_args!("this model file has no chat template: the built-in one for {name} is used"));
+        }
+        Some(None) => {}
+    }
+}
+
 /// The speed of an answer in one line.
 pub(crate) fn speed(stats: &Stats) -> String {
     let reused = match stats.reused_tokens {
         0 => String::new(),
         n => format!(" ({n} were known already)"),
     };
+    let thought = match stats.thought_tokens {
+        0 => String::new(),
+        n => format!(" ({n} of them thought)"),
+    };
     format!(
-        "[{} tokens read at {:.0}/s{reused}, first token after {:.2} s, {} written at {:.1}/s]",
+        "[{} tokens read at {:.0}/s{reused}, first token after {:.2} s, {} written at {:.1}/s{thought}]",
         stats.prefilled_tokens,
         stats.prefill_tokens_per_second(),
         stats.time_to_first_token.as_secs_f64(),
@@ -111,6 +169,7 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
         "reused_tokens": stats.reused_tokens,
         "prefilled_tokens": stats.prefilled_tokens,
         "generated_tokens": stats.generated_tokens,
+        "thought_tokens": stats.thought_tokens,
         "prefill_seconds": stats.prefill.as_secs_f64(),
         "decode_seconds": stats.decode.as_secs_f64(),
         "time_to_first_token_seconds": stats.time_to_first_token.as_secs_f64(),

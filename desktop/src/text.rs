@@ -4,11 +4,11 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use halfbyte::{ChatTemplate, Gguf, Message, Tokenizer};
+use halfbyte::{ChatTemplate, Gguf, RenderOptions, Tokenizer};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::options::read_text;
+use crate::options::{Switch, read_messages, read_text, read_tools};
 use crate::report;
 
 const TOKENIZE_EXAMPLES: &str = "\
@@ -69,7 +69,11 @@ const RENDER_EXAMPLES: &str = "\
 Examples:
   echo '[{\"role\": \"user\", \"content\": \"Hello\"}]' > messages.json
   halfbyte render model.gguf --messages messages.json
-  halfbyte render model.gguf --messages - --no-generation-prompt < messages.json";
+  halfbyte render model.gguf --messages - --no-generation-prompt < messages.json
+  halfbyte render model.gguf --messages messages.json --tools tools.json --thinking off
+
+A message may also have \"reasoning_content\", \"tool_calls\", \"tool_call_id\" and \"name\", as in
+transformers; tools are a list of {\"type\": \"function\", \"function\": {\"name\": …, \"parameters\": …}}.";
 
 /// Show the prompt that the model's chat template makes of messages
 ///
@@ -84,6 +88,15 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_name = "FILE")]
     messages: PathBuf,
 
+    /// A JSON file with the list of tools that the model may call; - is standard input
+    #[arg(long, value_name = "FILE")]
+    tools: Option<PathBuf>,
+
+    /// Whether the model shall think first, where the template has a switch for it
+    /// [default: as the template has it]
+    #[arg(long, value_enum, value_name = "on|off")]
+    thinking: Option<Switch>,
+
     /// End with the last message, not with the beginning of the model's answer
     #[arg(long)]
     no_generation_prompt: bool,
@@ -91,22 +104,17 @@ pub(crate) struct RenderArgs {
 
 /// Runs `render`.
 pub(crate) fn render(args: &RenderArgs) -> Result<(), Failure> {
-    let messages = read_messages(args)?;
+    let options = RenderOptions {
+        add_generation_prompt: !args.no_generation_prompt,
+        tools: args.tools.as_deref().map(read_tools).transpose()?,
+        thinking: args.thinking.map(Switch::is_on),
+    };
+    let messages = read_messages(&args.messages)?;
     let template = ChatTemplate::from_gguf(&Gguf::open(&args.model)?)?;
     let template = template.ok_or_else(|| Failure::new("this model file has no chat template to render"))?;
-    let prompt = template.render(&messages, !args.no_generation_prompt)?;
-    report::output(&prompt.text())
-}
-
-fn read_messages(args: &RenderArgs) -> Result<Vec<Message>, Failure> {
-    let json = read_text(&args.messages)?;
-    // The cause may quote a message, so only its place is passed on.
-    serde_json::from_str(&json).map_err(|cause| {
-        Failure::new(format!(
-            "{} is no JSON array of {{\"role\": …, \"content\": …}}: line {}, column {}",
-            args.messages.display(),
-            cause.line(),
-            cause.column()
-        ))
-    })
+    report::prompt_format(Some(&template));
+    if options.thinking.is_some() && !template.can_switch_thinking() {
+        report::line("the chat template has no switch for thinking");
+    }
+    report::output(&template.render(&messages, &options)?.text())
 }

@@ -13,7 +13,7 @@
 //!     match session.step()? {
 //!         Event::Text { text, .. } => print!("{text}"),
 //!         Event::Done(_) => break,
-//!         Event::Prefill { .. } => {}
+//!         Event::Prefill { .. } | Event::Thought { .. } => {}
 //!     }
 //! }
 //! # Ok::<(), halfbyte::Error>(())
@@ -34,7 +34,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use backend::{BackendChoice, Device};
-pub use chat_template::{ChatTemplate, Message, Prompt};
+pub use chat_template::{ChatTemplate, Message, Prompt, RenderOptions, ThoughtTags};
 pub use config::ModelConfig;
 pub use error::{Error, Result};
 pub use gguf::Gguf;

@@ -4,6 +4,7 @@ pub mod agreement;
 pub mod fixtures;
 pub mod gguf_writer;
 pub mod matrices;
+pub mod patched_gguf;
 pub mod random;
 pub mod scripted_backend;
 pub mod taps;

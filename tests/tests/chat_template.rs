@@ -2,9 +2,9 @@
 
 mod toy_vocabulary;
 
-use halfbyte::{ChatTemplate, Error, Gguf, Message, Prompt, Token, Tokenizer};
+use halfbyte::{ChatTemplate, Error, Gguf, Message, Prompt, RenderOptions, Token, Tokenizer};
 use halfbyte_tests::gguf_writer::GgufWriter;
-use serde_json::Value;
+use serde_json::{Value, json};
 use toy_vocabulary::{CONTROL, ToyVocabulary, USER_DEFINED};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny/llama-s.Q4_0.gguf");
@@ -30,7 +30,7 @@ impl Chat {
     }
 
     fn render(&self, messages: &[Message]) -> Prompt {
-        self.template.render(messages, true).unwrap()
+        self.template.render(messages, &RenderOptions::default()).unwrap()
     }
 
     fn text(&self, messages: &[Message]) -> String {
@@ -39,13 +39,17 @@ impl Chat {
 
     /// The spellings of the control tokens in what is rendered, in order.
     fn controls(&self, messages: &[Message]) -> Vec<String> {
-        let ids = self.tokenizer.encode_prompt(&self.render(messages)).unwrap();
+        self.controls_in(&self.render(messages))
+    }
+
+    fn controls_in(&self, prompt: &Prompt) -> Vec<String> {
+        let ids = self.tokenizer.encode_prompt(prompt).unwrap();
         let controls = ids.iter().filter(|&&id| self.tokenizer.is_control(id));
         controls.map(|&id| self.tokenizer.piece(id).unwrap().to_owned()).collect()
     }
 
     fn refusal(&self, messages: &[Message]) -> Error {
-        match self.template.render(messages, true) {
+        match self.template.render(messages, &RenderOptions::default()) {
             Ok(_) => panic!("the messages were accepted"),
             Err(error) => error,
         }
@@ -82,7 +86,7 @@ fn the_prompt_is_that_of_the_reference() {
     let reference: Value = serde_json::from_str(REFERENCE).unwrap();
     let chat = &reference["chat"];
     let messages: Vec<Message> = serde_json::from_value(chat["messages"].clone()).unwrap();
-    let prompt = template.render(&messages, true).unwrap();
+    let prompt = template.render(&messages, &RenderOptions::default()).unwrap();
     assert_eq!(prompt.text(), chat["rendered"].as_str().unwrap());
     let mut ids: Vec<Token> = serde_json::from_value(chat["ids"].clone()).unwrap();
     ids.insert(0, tokenizer.bos().unwrap());
@@ -94,9 +98,12 @@ fn chatml_with_and_without_the_answer_begun() {
     let chat = Chat::new(CHATML);
     let messages = [Message::system("Be brief."), Message::user(" Hi\n")];
     let turns = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n Hi\n<|im_end|>\n";
-    let open = chat.template.render(&messages, true).unwrap();
+    let open = chat.template.render(&messages, &RenderOptions::default()).unwrap();
     assert_eq!(open.text(), format!("{turns}<|im_start|>assistant\n"));
-    let closed = chat.template.render(&messages, false).unwrap();
+    let closed = chat
+        .template
+        .render(&messages, &RenderOptions { add_generation_prompt: false, ..Default::default() })
+        .unwrap();
     assert_eq!(closed.text(), turns);
     let turn = ["<|im_start|>", "<|im_end|>"];
     assert_eq!(chat.controls(&messages), [&turn[..], &turn, &turn[..1]].concat());
@@ -180,6 +187,70 @@ fn the_shield_is_no_part_of_the_prompt() {
     }
 }
 
+/// A conversation with `attack` in every place that a user, a model or a tool can write to.
+fn with_tools(attack: &str) -> ([Message; 2], RenderOptions) {
+    let call = json!({"type": "function", "function": {"name": attack, "arguments": {attack: attack, "n": [attack]}}});
+    let asks = Message {
+        tool_calls: Some(json!([call])),
+        reasoning_content: Some(attack.into()),
+        ..Message::assistant(attack)
+    };
+    let id = Some(attack.into());
+    let result = Message { name: Some(attack.into()), tool_call_id: id, ..Message::tool(attack) };
+    let tools = json!([{"type": "function", "function": {"name": attack, "description": attack}}]);
+    ([asks, result], RenderOptions { tools: Some(tools), ..RenderOptions::default() })
+}
+
+#[test]
+fn no_tool_forges_a_control_token() {
+    for template in [
+        "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m | tojson }}<|im_end|>{% endfor %}",
+        "{% for m in messages %}{{ m.name }}{{ m.tool_call_id }}{{ m.reasoning_content }}{% endfor %}",
+        "{% for m in messages %}<|{{ m.name | trim }}|>[{{ m.tool_call_id }}]{% endfor %}",
+        "{% for c in messages[0].tool_calls %}{% set f = c.function %}<|{{ f.name }}|>\
+         {% for k, v in f.arguments | items %}{{ k }}{{ v }}{% endfor %}{% endfor %}",
+        "<|{{ tools[0].function.name }}|><{{ tools[0].function.description }}>",
+    ] {
+        let chat = Chat::new(template);
+        let controls = |attack: &str| {
+            let (messages, options) = with_tools(attack);
+            chat.controls_in(&chat.template.render(&messages, &options).unwrap())
+        };
+        let harmless = controls("hello");
+        let words = ["user", "im_start", "a", "INST", "s"].map(String::from);
+        for attack in attacks().into_iter().chain(words) {
+            assert_eq!(controls(&attack), harmless, "{attack:?} in {template}");
+        }
+    }
+}
+
+#[test]
+fn templates_can_look_up_and_compare_the_parts_of_a_tool() {
+    let chat = Chat::new(
+        "{% for c in messages[0].tool_calls if c.type == 'function' and c.function.name == 'tide' %}\
+         {{ c.function.arguments['a'] }}{% endfor %}\
+         {% if messages[1].tool_call_id | length == 4 and messages[1].name == 'tide' %}</s>{% endif %}",
+    );
+    let (messages, options) = with_tools("tide");
+    let prompt = chat.template.render(&messages, &options).unwrap();
+    assert_eq!(prompt.text(), "</s>");
+    let arguments = json!({"a": "1 < 2"});
+    let call = json!([{"type": "function", "function": {"name": "tide", "arguments": arguments}}]);
+    let messages = [Message { tool_calls: Some(call), ..messages[0].clone() }, messages[1].clone()];
+    assert_eq!(chat.text(&messages), "1 < 2</s>");
+}
+
+#[test]
+fn a_message_says_something() {
+    let chat = Chat::new("{{ messages[0].content is none }}{{ messages[0].name is defined }}");
+    let message: Message = serde_json::from_str(r#"{"role": "user"}"#).unwrap();
+    let error = chat.refusal(&[message]);
+    assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+    let call: Message =
+        serde_json::from_str(r#"{"role": "assistant", "content": null, "tool_calls": []}"#).unwrap();
+    assert_eq!(chat.text(&[call]).to_lowercase(), "truefalse");
+}
+
 /// As reasoning models' templates do; marks everywhere would be in the way.
 #[test]
 fn templates_can_look_into_messages_and_trim_them() {
@@ -205,7 +276,7 @@ fn bos_is_not_written_twice() {
         let gguf = toy.gguf();
         let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
         let prompt = ChatTemplate::from_gguf(&gguf).unwrap().unwrap();
-        let prompt = prompt.render(&user("<s>"), true).unwrap();
+        let prompt = prompt.render(&user("<s>"), &RenderOptions::default()).unwrap();
         let ids = tokenizer.encode_prompt(&prompt).unwrap();
         assert_eq!(ids[0], bos);
         assert_eq!(tokenizer.decode(&ids), "<s>", "only the first is a token");
@@ -279,7 +350,7 @@ fn a_template_without_end_is_stopped() {
 #[test]
 fn roles_are_the_templates_affair_but_plain_words() {
     let chat = Chat::new(CHATML);
-    let message = |role: &str| Message { role: role.into(), content: "Hi".into() };
+    let message = |role: &str| Message::new(role, "Hi");
     assert!(chat.text(&[message("tool_2-x")]).contains("<|im_start|>tool_2-x\nHi"));
     for role in ["", "user\n", "a b", "user<|im_end|>", "<|im_end|>", "§", "\u{FDD0}"] {
         let error = chat.refusal(&[message(role)]);

@@ -3,7 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::{
-    BackendChoice, Event, Gguf, LogitRows, Message, Model, SamplerConfig, Session, SessionOptions, Tokenizer,
+    BackendChoice, Event, Gguf, LogitRows, Message, Model, RenderOptions, SamplerConfig, Session,
+    SessionOptions, Tokenizer,
 };
 use halfbyte_tests::agreement::{arg_max, log_sum_exp, std_dev};
 use halfbyte_tests::fixtures::{SmolLm2, smollm2};
@@ -88,7 +89,7 @@ fn prompts_render_and_tokenize_as_the_reference() {
     let template = halfbyte::ChatTemplate::from_gguf(&gguf).unwrap().unwrap();
     for case in SmolLm2::load().cases {
         let ids = if let Some(messages) = &case.messages {
-            let prompt = template.render(messages, true).unwrap();
+            let prompt = template.render(messages, &RenderOptions::default()).unwrap();
             assert_eq!(prompt.text(), case.prompt);
             tokenizer.encode_prompt(&prompt).unwrap()
         } else {
@@ -111,7 +112,7 @@ fn a_second_turn_reuses_the_cache() {
             match session.step().unwrap() {
                 Event::Text { text, .. } => out += &text,
                 Event::Done(_) => return out,
-                Event::Prefill { .. } => {}
+                Event::Prefill { .. } | Event::Thought { .. } => {}
             }
         }
     };

@@ -4,8 +4,14 @@
 //! control token could begin, and in front of the message if it could continue one that the template
 //! has begun. After rendering, a spelling that follows a mark is text ([`ControlTokens::split`]), and
 //! the marks are taken out.
+//!
+//! Tools, tool calls and names are covered as contents are, string by string. Words that name a part
+//! of a structure, which templates look up and compare, stay as they are: the keys of objects, roles,
+//! and the types of a schema.
 
 use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::tokenizer::ControlTokens;
@@ -14,7 +20,7 @@ use crate::tokenizer::ControlTokens;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strength {
     /// Where one stands. All else is as the user wrote it, so a template can look into messages
-    /// (`content.startswith('<think>')`) and trim them.
+    /// (`content.startswith('<think>')`), trim them, and compare names.
     Light,
     /// At every letter that one begins with: safe whatever the template deletes, joins or rewrites.
     Full,
@@ -48,13 +54,56 @@ impl<'a> Shield<'a> {
         self.mark
     }
 
-    /// Whether nothing in `content` can be part of a control token that begins in it.
-    pub(super) fn is_harmless(&self, content: &str) -> bool {
-        !content.chars().any(|letter| self.firsts.contains(&letter))
+    /// Whether the light shield is as good as the full one: nothing in `json` can be part of a control
+    /// token that begins in it, and no word of it stands inside one.
+    pub(super) fn is_harmless(&self, json: &Value) -> bool {
+        match json {
+            Value::String(text) => self.is_harmless_text(text),
+            Value::Array(items) => items.iter().all(|item| self.is_harmless(item)),
+            Value::Object(fields) => fields.iter().all(|(key, value)| {
+                (self.is_name(key) || self.is_harmless_text(key))
+                    && (self.is_structure(key, value) || self.is_harmless(value))
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
     }
 
-    /// `content` with its marks.
-    pub(super) fn cover(&self, content: &str, strength: Strength) -> String {
+    /// `json` with marks in its strings.
+    pub(super) fn cover(&self, json: &Value, strength: Strength) -> Value {
+        let cover_key = |key: &String| match self.is_name(key) {
+            true => key.clone(),
+            false => self.cover_text(key, strength),
+        };
+        let cover_field = |(key, value): (&String, &Value)| {
+            let is_structure = self.is_structure(key, value);
+            (cover_key(key), if is_structure { value.clone() } else { self.cover(value, strength) })
+        };
+        match json {
+            Value::String(text) if strength == Strength::Light && self.is_name(text) => json.clone(),
+            Value::String(text) => Value::String(self.cover_text(text, strength)),
+            Value::Array(items) => items.iter().map(|item| self.cover(item, strength)).collect(),
+            Value::Object(fields) => fields.iter().map(cover_field).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
+        }
+    }
+
+    fn is_harmless_text(&self, text: &str) -> bool {
+        let begins = text.chars().any(|letter| self.firsts.contains(&letter));
+        let lies_within = is_word(text) && self.any(|control| control.contains(text));
+        !begins && !lies_within
+    }
+
+    /// Whether a field says what its object is: a role, or a type such as `function` or `string`.
+    fn is_structure(&self, key: &str, value: &Value) -> bool {
+        matches!(key, "role" | "type") && value.as_str().is_some_and(|value| self.is_name(value))
+    }
+
+    /// Whether `text` is a plain word that is no control token.
+    fn is_name(&self, text: &str) -> bool {
+        is_word(text) && !self.any(|control| text.contains(control))
+    }
+
+    fn cover_text(&self, content: &str, strength: Strength) -> String {
         // Templates like to trim: what is first after that can continue what the template has begun.
         let first_letter = content.len() - content.trim_start().len();
         let mut covered = String::with_capacity(content.len());
@@ -74,6 +123,12 @@ impl<'a> Shield<'a> {
     fn any(&self, mut holds: impl FnMut(&str) -> bool) -> bool {
         self.controls.iter().any(|control| holds(control))
     }
+}
+
+/// Whether `text` is a plain word, as names and roles are.
+pub(super) fn is_word(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !text.is_empty() && text.chars().all(is_part)
 }
 
 /// Whether `text` begins with the end of `control` or, perhaps trimmed, lies within it.

@@ -4,24 +4,27 @@
 //! One rule holds between all calls: the KV cache holds the first of the session's tokens, none
 //! else. A new start keeps what the new prompt shares with them and evaluates the rest.
 
+mod answer_text;
 mod cancel;
+mod event;
 mod stats;
-mod stop;
+mod thought;
 
 pub use cancel::CancelHandle;
+pub use event::{Event, StopReason};
 pub use stats::Stats;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::chat_template::Message;
+use crate::chat_template::{ChatTemplate, Message, RenderOptions};
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
 use crate::model::{LogitRows, Model};
 use crate::sampler::{Sampler, SamplerConfig};
 use crate::tokenizer::Token;
 
-use stop::AnswerText;
+use answer_text::{AnswerText, Certain};
 
 /// The context in tokens unless the caller asks for another: memory grows with it.
 const DEFAULT_N_CTX: usize = 4096;
@@ -35,47 +38,12 @@ pub struct SessionOptions {
     pub sampler: SamplerConfig,
     /// Tokens that an answer may have; by default as many as fit.
     pub max_tokens: Option<usize>,
-    /// Texts that end an answer and are no part of it.
+    /// Texts that end an answer and are no part of it. They are not looked for in a thought.
     pub stop: Vec<String>,
-}
-
-/// What a step did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A part of the prompt was evaluated.
-    Prefill {
-        /// Tokens evaluated so far.
-        done: usize,
-        /// Tokens to evaluate: those of the prompt that were not in the cache.
-        total: usize,
-    },
-    /// The model chose a token.
-    Text {
-        /// The token, of which there is one event each. Only when an answer is cancelled while text
-        /// is held back does its last token come a second time, with that text.
-        token: Token,
-        /// The text that is certain now: empty while a character or a possible stop string is
-        /// incomplete. The text of all events is the answer; nothing is held back at
-        /// [`Event::Done`], except that a character the model left unfinished is dropped.
-        text: String,
-    },
-    /// The answer is over; further steps repeat this.
-    Done(StopReason),
-}
-
-/// Why an answer is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// The model ended its turn.
-    EndOfTurn,
-    /// A stop string came.
-    StopString,
-    /// The answer has as many tokens as it may.
-    MaxTokens,
-    /// The conversation has as many tokens as fit.
-    ContextFull,
-    /// [`CancelHandle::cancel`] was called.
-    Cancelled,
+    /// Whether the model shall think before it answers; by default as its chat template has it.
+    pub thinking: Option<bool>,
+    /// The tools that the model may call: a list of JSON schemas, as `transformers` takes them.
+    pub tools: Option<serde_json::Value>,
 }
 
 #[derive(Clone, Copy)]
@@ -83,6 +51,13 @@ enum State {
     Idle,
     Running,
     Over(StopReason),
+}
+
+/// An answer, part by part.
+#[derive(Default)]
+struct Reply {
+    thought: String,
+    text: String,
 }
 
 /// One conversation: its KV cache, its sampler and the answer in progress.
@@ -97,7 +72,12 @@ pub struct Session {
     logits: Vec<f32>,
     sampler: Sampler,
     max_tokens: Option<usize>,
+    render_options: RenderOptions,
     text: AnswerText,
+    /// What was given out of the answer.
+    reply: Reply,
+    /// The event of the next step, when a token has two.
+    queued: Option<Event>,
     state: State,
     cancel: CancelHandle,
     started: Instant,
@@ -108,20 +88,26 @@ impl Session {
     /// A session with an empty cache.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an option out of its range, [`Error::OutOfMemory`] when the
-    /// device has no room for the cache.
+    /// [`Error::InvalidArgument`] for an option out of its range or thinking that the model's chat
+    /// template cannot switch, [`Error::OutOfMemory`] when the device has no room for the cache.
     pub fn new(model: Arc<Model>, options: SessionOptions) -> Result<Session> {
         let default_n_ctx = model.config().n_ctx_train.min(DEFAULT_N_CTX);
         let n_ctx = options.n_ctx.unwrap_or(default_n_ctx);
+        let (thinking, tools) = (options.thinking, options.tools);
+        check_thinking(model.chat_template(), thinking)?;
+        let tags = model.chat_template().and_then(ChatTemplate::thought_tags);
         Ok(Session {
             sampler: Sampler::new(options.sampler)?,
-            text: AnswerText::new(options.stop)?,
+            text: AnswerText::new(options.stop, tags)?,
             kv: model.new_kv_cache(n_ctx)?,
             model,
             tokens: Vec::with_capacity(n_ctx + 1),
             n_prompt: 0,
             logits: Vec::new(),
             max_tokens: options.max_tokens,
+            render_options: RenderOptions { thinking, tools, ..RenderOptions::default() },
+            reply: Reply::default(),
+            queued: None,
             state: State::Idle,
             cancel: CancelHandle::default(),
             started: Instant::now(),
@@ -129,18 +115,25 @@ impl Session {
         })
     }
 
-    /// Begins the model's answer to a conversation, through the chat template of its file.
+    /// Begins the model's answer to a conversation, through the chat template of its file or the one
+    /// that stands in for it ([`ChatTemplate::built_in`]). For a model without either
+    /// ([`Model::chat_template`]) the contents, one to a line, are a plain text to continue.
     ///
     /// # Errors
-    /// [`Error::Template`] when the file has no template or the template refuses the messages, and
-    /// those of [`Session::start_tokens`].
+    /// [`Error::Template`] when the template refuses the messages, and those of
+    /// [`Session::start_tokens`].
     pub fn start(&mut self, messages: &[Message]) -> Result<()> {
         let called = Instant::now();
-        let template = self.model.chat_template().ok_or_else(|| {
-            Error::Template("the model file has none; give it plain text to continue".into())
-        })?;
-        let prompt = template.render(messages, true)?;
-        let tokens = self.model.tokenizer().encode_prompt(&prompt)?;
+        let tokens = match self.model.chat_template() {
+            Some(template) => {
+                let prompt = template.render(messages, &self.render_options)?;
+                self.model.tokenizer().encode_prompt(&prompt)?
+            }
+            None => {
+                let contents = messages.iter().filter_map(|message| message.content.as_deref());
+                self.encode_plain(&contents.collect::<Vec<&str>>().join("\n"))?
+            }
+        };
         self.begin(&tokens, called)
     }
 
@@ -151,10 +144,7 @@ impl Session {
     /// [`Session::start_tokens`].
     pub fn start_text(&mut self, text: &str) -> Result<()> {
         let called = Instant::now();
-        let tokenizer = self.model.tokenizer();
-        let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-        let mut tokens = tokenizer.encode(text, false)?;
-        tokens.splice(0..0, bos);
+        let tokens = self.encode_plain(text)?;
         self.begin(&tokens, called)
     }
 
@@ -174,6 +164,9 @@ impl Session {
     /// [`Error::InvalidArgument`] before the first start, and what the model or the device fails
     /// with. A failure ends the answer and empties the cache; the session can be started again.
     pub fn step(&mut self) -> Result<Event> {
+        if let Some(event) = self.queued.take() {
+            return Ok(event);
+        }
         match self.state {
             State::Idle => {
                 return Err(Error::InvalidArgument(
@@ -208,6 +201,16 @@ impl Session {
         &self.tokens[self.n_prompt..]
     }
 
+    /// The answer so far, as the message that goes into the conversation before the next start. The
+    /// thought is no part of its content; it stands apart where the template has a place for it and
+    /// decides whether the model sees it again.
+    pub fn reply(&self) -> Message {
+        let Reply { thought, text } = &self.reply;
+        let has_place = self.model.chat_template().is_some_and(ChatTemplate::takes_reasoning_content);
+        let reasoning_content = (has_place && !thought.is_empty()).then(|| thought.clone());
+        Message { reasoning_content, ..Message::assistant(text) }
+    }
+
     /// What the answer cost so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -232,6 +235,25 @@ impl Session {
         self.max_tokens = max_tokens;
     }
 
+    /// Sets whether the model shall think, from the next start on; `None` leaves it to the template.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the model's chat template cannot switch that.
+    pub fn set_thinking(&mut self, thinking: Option<bool>) -> Result<()> {
+        check_thinking(self.model.chat_template(), thinking)?;
+        self.render_options.thinking = thinking;
+        Ok(())
+    }
+
+    /// The tokens of a text, with the beginning of a sequence where the file asks for it.
+    fn encode_plain(&self, text: &str) -> Result<Vec<Token>> {
+        let tokenizer = self.model.tokenizer();
+        let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
+        let mut tokens = tokenizer.encode(text, false)?;
+        tokens.splice(0..0, bos);
+        Ok(tokens)
+    }
+
     fn begin(&mut self, tokens: &[Token], called: Instant) -> Result<()> {
         self.check_prompt(tokens)?;
         let shared = shared_prefix(&self.tokens[..self.kv.len()], tokens);
@@ -240,7 +262,9 @@ impl Session {
         self.tokens.clear();
         self.tokens.extend_from_slice(tokens);
         self.n_prompt = tokens.len();
-        self.text.finish();
+        self.text.start(self.model.tokenizer(), tokens);
+        self.reply = Reply::default();
+        self.queued = None;
         self.cancel.clear();
         self.state = State::Running;
         self.started = called;
@@ -289,9 +313,9 @@ impl Session {
         self.logits.truncate(self.model.tokenizer().vocab_size());
         let token = self.sampler.sample(&mut self.logits, &self.tokens[self.n_prompt..])?;
         self.tokens.push(token);
-        let text = self.accept(token)?;
-        self.count_token(clock);
-        Ok(Event::Text { token, text })
+        let certain = self.accept(token)?;
+        self.count_token(clock, certain.thought.is_some());
+        Ok(self.give_out(token, certain))
     }
 
     /// Brings `tokens[kv.len()..end]` into the cache.
@@ -300,21 +324,32 @@ impl Session {
         self.model.forward(tokens, &mut self.kv, rows, &mut self.logits)
     }
 
-    /// The text that is certain with a new token, which may end the answer.
-    fn accept(&mut self, token: Token) -> Result<String> {
+    /// What is certain with a new token, which may end the answer.
+    fn accept(&mut self, token: Token) -> Result<Certain> {
         let tokenizer = self.model.tokenizer();
-        if tokenizer.is_end(token) {
-            self.state = State::Over(StopReason::EndOfTurn);
-            return Ok(self.text.finish());
+        let (mut certain, end) = match tokenizer.is_end(token) {
+            true => (Certain::default(), Some(StopReason::EndOfTurn)),
+            false => (self.text.push(tokenizer, token)?, self.limit()),
+        };
+        if end.is_some() && !certain.stopped {
+            certain.append(self.text.finish());
         }
-        let (mut text, stopped) = self.text.push(tokenizer, token)?;
-        if stopped {
-            self.state = State::Over(StopReason::StopString);
-        } else if let Some(limit) = self.limit() {
-            self.state = State::Over(limit);
-            text += &self.text.finish();
+        if let Some(reason) = if certain.stopped { Some(StopReason::StopString) } else { end } {
+            self.state = State::Over(reason);
         }
-        Ok(text)
+        Ok(certain)
+    }
+
+    fn give_out(&mut self, token: Token, certain: Certain) -> Event {
+        self.reply.text += &certain.text;
+        let Some(thought) = certain.thought else {
+            return Event::Text { token, text: certain.text };
+        };
+        self.reply.thought += &thought;
+        if !certain.text.is_empty() {
+            self.queued = Some(Event::Text { token, text: certain.text });
+        }
+        Event::Thought { token, text: thought }
     }
 
     /// The limit that allows no further token, if one does.
@@ -329,8 +364,12 @@ impl Session {
         }
     }
 
-    fn count_token(&mut self, clock: Instant) {
+    fn count_token(&mut self, clock: Instant, is_thought: bool) {
         self.stats.generated_tokens += 1;
+        if is_thought {
+            // A thought comes first, so every token up to here was part of it or of its tags.
+            self.stats.thought_tokens = self.stats.generated_tokens;
+        }
         if self.stats.generated_tokens == 1 {
             self.stats.time_to_first_token = self.started.elapsed();
         } else {
@@ -340,9 +379,9 @@ impl Session {
 
     fn end_cancelled(&mut self) -> Event {
         self.state = State::Over(StopReason::Cancelled);
-        let text = self.text.finish();
-        match self.generated().last() {
-            Some(&token) if !text.is_empty() => Event::Text { token, text },
+        let certain = self.text.finish();
+        match self.generated().last().copied() {
+            Some(token) if !certain.is_empty() => self.give_out(token, certain),
             _ => Event::Done(StopReason::Cancelled),
         }
     }
@@ -351,4 +390,19 @@ impl Session {
 /// How many tokens two sequences have in common at their beginning.
 fn shared_prefix(a: &[Token], b: &[Token]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// Checks that the model thinks or does not think, as asked, or can be told to.
+fn check_thinking(template: Option<&ChatTemplate>, thinking: Option<bool>) -> Result<()> {
+    let Some(on) = thinking else {
+        return Ok(());
+    };
+    let thinks = template.is_some_and(|template| template.thought_tags().is_some());
+    if on == thinks || template.is_some_and(ChatTemplate::can_switch_thinking) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(match on {
+        true => "the model does not think before it answers: its chat template has no switch for that".into(),
+        false => "the model always thinks before it answers: its chat template has no switch for that".into(),
+    }))
 }

@@ -13,6 +13,8 @@ pub struct Stats {
     pub prefilled_tokens: usize,
     /// Tokens the model chose, the one that ended its turn included.
     pub generated_tokens: usize,
+    /// Those of them that were the thought before the answer, tags included.
+    pub thought_tokens: usize,
     /// Time spent on the prompt.
     pub prefill: Duration,
     /// Time spent on the generated tokens but the first, which comes out of the prefill.

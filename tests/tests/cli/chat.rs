@@ -5,7 +5,9 @@ use std::process::{Child, Stdio};
 
 use halfbyte::{BackendChoice, Event, Message, Model, SamplerConfig, Session, SessionOptions, StopReason};
 
-use crate::{Folder, Run, command, endless, patched, run, tiny};
+use serde_json::{Value, json};
+
+use crate::{Folder, Run, command, endless, run, tiny, with_template, without_format, without_template};
 
 const OPTIONS: [&str; 6] = ["--backend", "cpu", "--temperature", "0", "--max-tokens", "16"];
 
@@ -31,7 +33,7 @@ fn expected(system: Option<&str>, questions: &[&str]) -> Vec<String> {
         loop {
             match session.step().unwrap() {
                 Event::Text { text, .. } => answer += &text,
-                Event::Prefill { .. } => {}
+                Event::Prefill { .. } | Event::Thought { .. } => {}
                 Event::Done(reason) => break assert_eq!(reason, StopReason::MaxTokens),
             }
         }
@@ -83,15 +85,92 @@ fn exit_ends_a_conversation() {
 }
 
 #[test]
-fn a_model_without_a_template_says_what_to_do() {
+fn a_model_without_a_template_chats_with_the_built_in_one() {
     let folder = Folder::new();
-    let model = folder.write("model.gguf", patched(b"tokenizer.chat_template", b"tokenizer.chat_templatX"));
-    let refused = run(&["chat", &model, "Hello", "--backend", "cpu"]);
-    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
-    assert!(refused.stderr.contains("has no chat template"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("halfbyte run MODEL --prompt TEXT"), "{}", refused.stderr);
-    let ran = run(&["run", &model, "--prompt", "Hello", "--backend", "cpu", "--max-tokens", "2"]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let model = folder.write("model.gguf", without_template());
+    let run = run(&[&["chat", &model, "Who counts the ships?"], &OPTIONS[..]].concat());
+    let answers = expected(None, &["Who counts the ships?"]);
+    assert_eq!((run.code, run.stdout), (0, format!("{}\n", answers[0])));
+    let said = "this model file has no chat template: the built-in one for ChatML is used";
+    assert_eq!(run.stderr.lines().nth(1), Some(said));
+    assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
+}
+
+#[test]
+fn a_model_that_cannot_chat_continues_the_text_and_says_so() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", without_format());
+    let chatted = run(&[&["chat", &model, "the keeper"], &OPTIONS[..]].concat());
+    let continued = run(&[&["run", &model, "--prompt", "the keeper"], &OPTIONS[..]].concat());
+    assert_eq!((chatted.code, &chatted.stdout), (0, &continued.stdout));
+    let said = "this model file has no chat template: messages are a plain text that it continues";
+    assert_eq!(chatted.stderr.lines().nth(1), Some(said), "{}", chatted.stderr);
+    assert_eq!(continued.stderr, "", "a plain text is what `run` is for");
+}
+
+/// What the templates of models do that always think: the prompt opens the thought.
+const THINKS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}\
+                      <|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n";
+
+#[test]
+fn a_thought_is_no_part_of_the_answer() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", with_template(THINKS));
+    let messages = folder.write("messages.json", r#"[{"role": "user", "content": "Why?"}]"#);
+    let chatted = run(&[&["chat", &model, "Why?", "--json"], &OPTIONS[..]].concat()).json();
+    let ran = run(&[&["run", &model, "--messages", &messages, "--json"], &OPTIONS[..]].concat()).json();
+    let thought = chatted["thought"].as_str().unwrap();
+    assert!(!thought.is_empty());
+    assert_eq!((&chatted["answer"], &chatted["stats"]["thought_tokens"]), (&json!(""), &json!(16)));
+    assert_eq!((&ran["thought"], &ran["text"]), (&json!(thought), &json!("")));
+
+    let shown = run(&[&["chat", &model, "Why?", "--thinking", "on"], &OPTIONS[..]].concat());
+    assert_eq!((shown.code, shown.stdout.as_str()), (0, "\n"));
+    assert!(shown.stderr.contains("the thought took all tokens"), "{}", shown.stderr);
+    assert!(!shown.stderr.contains(thought), "it is for a terminal only: {}", shown.stderr);
+}
+
+#[test]
+fn inspect_tells_how_a_model_chats() {
+    let folder = Folder::new();
+    for (bytes, said, json) in [
+        (
+            with_template(THINKS),
+            "the template in the file\n  it thinks before it answers\n",
+            json!({"built_in_template": null, "thought_tags": ["<think>", "</think>"], "can_switch_thinking": false}),
+        ),
+        (
+            without_template(),
+            "the built-in one for ChatML is used\n  it does not think before it answers\n",
+            json!({"built_in_template": "ChatML", "thought_tags": null, "can_switch_thinking": false}),
+        ),
+        (without_format(), "messages are a plain text", Value::Null),
+    ] {
+        let model = folder.write("model.gguf", bytes);
+        assert!(run(&["inspect", &model]).stdout.contains(said), "{said}");
+        assert_eq!(run(&["inspect", &model, "--json"]).json()["chat"], json);
+    }
+}
+
+#[test]
+fn a_plain_model_has_no_thought() {
+    let answer = chat(&["Why?", "--json", "--thinking", "off"]).json();
+    assert_eq!(answer["thought"], Value::Null);
+    assert_eq!(answer["stats"]["thought_tokens"], 0);
+}
+
+#[test]
+fn thinking_that_cannot_be_switched_is_an_error() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", with_template(THINKS));
+    let off = run(&[&["chat", &model, "Why?", "--thinking", "off"], &OPTIONS[..]].concat());
+    assert_eq!((off.code, off.stdout.as_str()), (1, ""));
+    assert!(off.stderr.contains("error: the model always thinks before it answers"), "{}", off.stderr);
+    let on = chat(&["Why?", "--thinking", "on"]);
+    assert_eq!(on.code, 1);
+    assert!(on.stderr.contains("error: the model does not think before it answers"), "{}", on.stderr);
+    let text = run(&["run", &tiny(), "--prompt", "Hi", "--thinking", "off"]);
+    assert_eq!(text.code, 2, "a text has no switch: {}", text.stderr);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::process::{Command, Output, Stdio};
 
 use halfbyte::Gguf;
 use halfbyte_tests::fixtures;
+use halfbyte_tests::patched_gguf::with_strings;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -106,6 +107,24 @@ fn patch(mut bytes: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
     assert_eq!(places.len(), 1, "the place is not unique");
     bytes[places[0]..][..old.len()].copy_from_slice(new);
     bytes
+}
+
+/// The tiny model with another chat template.
+fn with_template(template: &str) -> Vec<u8> {
+    let gguf = Gguf::open(tiny()).unwrap();
+    let own = gguf.get_str("tokenizer.chat_template").unwrap().unwrap();
+    with_strings(&std::fs::read(tiny()).unwrap(), &[(own, template)])
+}
+
+/// The tiny model without its chat template.
+fn without_template() -> Vec<u8> {
+    let renamed = ("tokenizer.chat_template", "tokenizer.chat_templatX");
+    with_strings(&std::fs::read(tiny()).unwrap(), &[renamed])
+}
+
+/// The tiny model without its chat template and without the control token that tells its format.
+fn without_format() -> Vec<u8> {
+    with_strings(&without_template(), &[("<|im_start|>", "<|im_other|>")])
 }
 
 /// The tiny model with a long context and a last norm of zeros: every logit is 0, so the likeliest

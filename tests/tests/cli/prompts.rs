@@ -4,7 +4,7 @@
 use halfbyte_tests::fixtures;
 use serde_json::{Value, json};
 
-use crate::{Folder, patched, quiet, run, tiny};
+use crate::{Folder, quiet, run, tiny, with_template, without_format, without_template};
 
 fn reference() -> Value {
     let text = std::fs::read_to_string(fixtures::path("tokenizer/llama-s.json")).unwrap();
@@ -55,9 +55,39 @@ fn render_gives_the_reference_prompt() {
 }
 
 #[test]
+fn render_takes_tools_and_a_thinking_switch() {
+    let folder = Folder::new();
+    let messages = folder.write("messages.json", r#"[{"role": "user", "content": "Hi"}]"#);
+    let tools = folder.write("tools.json", r#"[{"type": "function", "function": {"name": "tide"}}]"#);
+    let template = "{{tools|tojson}}{{enable_thinking}}";
+    let model = folder.write("model.gguf", with_template(template));
+    let rendered = |args: &[&str]| {
+        let args = [&["render", &model, "--messages", &messages], args].concat();
+        quiet(&args).stdout.to_lowercase()
+    };
+    assert_eq!(rendered(&[]), "null");
+    assert_eq!(rendered(&["--thinking", "on"]), "nulltrue");
+    let tools = ["--tools", &tools, "--thinking", "off"];
+    assert_eq!(rendered(&tools), r#"[{"type": "function", "function": {"name": "tide"}}]false"#);
+}
+
+#[test]
+fn tools_are_a_list() {
+    let folder = Folder::new();
+    let messages = folder.write("messages.json", "[]");
+    for content in ["{}", "secret"] {
+        let tools = folder.write("tools.json", content);
+        let run = run(&["render", &tiny(), "--messages", &messages, "--tools", &tools]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+        assert!(run.stderr.contains("no JSON array of tools: line 1"), "{}", run.stderr);
+        assert!(!run.stderr.contains("secret"));
+    }
+}
+
+#[test]
 fn render_does_not_quote_messages_that_it_cannot_read() {
     let folder = Folder::new();
-    for content in [r#"{"role": "user"}"#, r#"["secret"]"#, "secret", r#"[{"role": "user"}]"#] {
+    for content in [r#"{"role": "user"}"#, r#"["secret"]"#, "secret", r#"[{"content": "secret"}]"#] {
         let messages = folder.write("messages.json", content);
         let run = run(&["render", &tiny(), "--messages", &messages]);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""));
@@ -67,9 +97,31 @@ fn render_does_not_quote_messages_that_it_cannot_read() {
 }
 
 #[test]
-fn without_a_template_render_says_so() {
+fn render_says_when_the_template_cannot_switch_thinking() {
     let folder = Folder::new();
-    let model = folder.write("model.gguf", patched(b"tokenizer.chat_template", b"tokenizer.chat_templatX"));
+    let messages = folder.write("messages.json", r#"[{"role": "user", "content": "Hi"}]"#);
+    let args = ["render", &tiny(), "--messages", &messages];
+    let prompt = quiet(&args).stdout;
+    let run = run(&[&args[..], &["--thinking", "off"]].concat());
+    assert_eq!((run.code, run.stdout), (0, prompt));
+    assert_eq!(run.stderr, "the chat template has no switch for thinking\n");
+}
+
+#[test]
+fn without_a_template_render_takes_the_built_in_one() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", without_template());
+    let messages = folder.write("messages.json", reference()["chat"]["messages"].to_string());
+    let run = run(&["render", &model, "--messages", &messages]);
+    assert_eq!((run.code, &*run.stdout), (0, reference()["chat"]["rendered"].as_str().unwrap()));
+    let expected = "this model file has no chat template: the built-in one for ChatML is used\n";
+    assert_eq!(run.stderr, expected);
+}
+
+#[test]
+fn without_any_template_render_says_so() {
+    let folder = Folder::new();
+    let model = folder.write("model.gguf", without_format());
     let messages = folder.write("messages.json", "[]");
     let run = run(&["render", &model, "--messages", &messages]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));

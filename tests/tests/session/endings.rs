@@ -65,7 +65,7 @@ fn a_full_context_ends_the_answer() {
 }
 
 /// Runs an answer on another thread and cancels it during forward number `n`.
-fn cancel_during(n: usize, script: &Script, mut session: Session) -> (Session, Vec<Event>) {
+pub fn cancel_during(n: usize, script: &Script, mut session: Session) -> (Session, Vec<Event>) {
     script.hold_at(n);
     let handle = session.cancel_handle();
     let worker = thread::spawn(move || {

@@ -6,12 +6,14 @@
 mod endings;
 mod prompts;
 mod text;
+mod thoughts;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use halfbyte::{
-    Error, Event, Gguf, Message, Model, SamplerConfig, Session, SessionOptions, StopReason, Token,
+    Error, Event, Gguf, Message, Model, RenderOptions, SamplerConfig, Session, SessionOptions, StopReason,
+    Token,
 };
 use halfbyte_tests::scripted_backend::Script;
 
@@ -47,7 +49,7 @@ fn encode(text: &str) -> Vec<Token> {
 
 fn chat_tokens(messages: &[Message]) -> Vec<Token> {
     let model = model(&Script::default());
-    let prompt = model.chat_template().unwrap().render(messages, true).unwrap();
+    let prompt = model.chat_template().unwrap().render(messages, &RenderOptions::default()).unwrap();
     model.tokenizer().encode_prompt(&prompt).unwrap()
 }
 

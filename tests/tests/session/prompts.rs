@@ -1,5 +1,7 @@
 //! What a start takes, refuses, evaluates and reuses.
 
+use halfbyte_tests::patched_gguf::with_strings;
+
 use super::*;
 
 #[test]
@@ -93,17 +95,28 @@ fn plain_text_begins_with_bos_and_holds_no_control_token() {
 }
 
 #[test]
-fn a_model_without_a_template_says_what_to_use() {
-    let mut bytes = gguf_bytes();
-    let key = b"tokenizer.chat_template";
-    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
-    bytes[at + key.len() - 1] = b'_';
+fn without_a_template_the_built_in_one_of_the_format_is_used() {
     let script = Script::default();
+    let renamed = ("tokenizer.chat_template", "tokenizer.chat_templatX");
+    let bytes = with_strings(&gguf_bytes(), &[renamed]);
     let model = Model::load(Gguf::from_bytes(bytes).unwrap(), script.backend()).unwrap();
+    assert_eq!(model.chat_template().unwrap().built_in(), Some("ChatML"));
     let mut session = Session::new(model, greedy()).unwrap();
-    let error = session.start(&[Message::user("hi")]).unwrap_err();
-    assert!(matches!(&error, Error::Template(text) if text.contains("plain text")), "{error}");
-    session.start_text("hi").unwrap();
+    let messages = [Message::system("Be brief."), Message::user("hi")];
+    session.start(&messages).unwrap();
+    assert_eq!(session.prompt(), chat_tokens(&messages));
+}
+
+#[test]
+fn without_any_template_messages_are_a_plain_text() {
+    let script = Script::default();
+    let changes = [("tokenizer.chat_template", "tokenizer.chat_templatX"), ("<|im_start|>", "<|im_other|>")];
+    let bytes = with_strings(&gguf_bytes(), &changes);
+    let model = Model::load(Gguf::from_bytes(bytes).unwrap(), script.backend()).unwrap();
+    assert!(model.chat_template().is_none());
+    let mut session = Session::new(model, greedy()).unwrap();
+    session.start(&[Message::user("the boy"), Message::assistant("and<|im_end|>")]).unwrap();
+    assert_eq!(session.prompt(), [vec![BOS], encode("the boy\nand<|im_end|>")].concat());
 }
 
 #[test]
