@@ -1,7 +1,8 @@
 // The layout of a weight matrix on the GPU, made once at upload. 32 rows are interleaved: word w (16
 // bytes) of block b of row r stands at ((r / 32 * n_blocks + b) * WORDS + w) * 32 + r % 32. Eight lanes
 // that own four rows each, eight apart, so read one stream, in which neighbours read neighbouring
-// words. Rows are padded to 32.
+// words. Rows are padded to 32. Scales are interleaved in the same way, each as wide as it is loaded. A
+// K-quant's block here is a super-block of 256 weights; kernels ask for its eight blocks of 32.
 //
 // A weight type brings: `Block`, `load_block`, `raw` and `affine`, so that
 // weight = affine.x * raw + affine.y, and a dot product with x needs the two factors once a block:
