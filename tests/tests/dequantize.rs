@@ -1,11 +1,13 @@
 //! Every weight type against the values that an independent implementation dequantises random blocks to;
-//! `tests/fixtures/blocks/make.py` made them. And what happens to a type that is not read.
+//! `tests/fixtures/blocks/make.py` made them. And what happens to a type
+//! that is not read, and to a tensor of a wrong size.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 
-use halfbyte::gguf::{Gguf, TensorType, TensorView};
+use halfbyte::Error;
+use halfbyte::gguf::{Gguf, GgufError, TensorType, TensorView};
 use halfbyte::quant::{WeightType, dequantize_tensor};
 use halfbyte_tests::{fixtures, gguf_writer::GgufWriter};
 use safetensors::SafeTensors;
@@ -28,6 +30,25 @@ fn every_type_gives_the_reference_values() {
         let ours = dequantize_tensor(&tensor).unwrap();
         let wrong = (0..values.len()).find(|i| ours[*i] != values[*i]);
         assert_eq!(wrong.map(|i| (i, ours[i], values[i])), None, "{name}");
+    }
+}
+
+/// One byte less than the blocks take, and a row that ends inside a block.
+#[test]
+fn a_file_with_a_wrong_size_is_refused_for_every_type() {
+    for ty in WeightType::ALL {
+        let (cols, id) = (3 * ty.block() as u64, ty.tensor_type() as u32);
+        let bytes = ty.row_bytes(3 * ty.block());
+        let open = |dims: &[u64], bytes: usize| {
+            Gguf::from_bytes(GgufWriter::new().tensor("t", dims, id, vec![0; bytes]).build())
+        };
+        assert!(open(&[cols, 2], 2 * bytes).is_ok(), "{ty:?}");
+        let error = open(&[cols, 2], 2 * bytes - 1).unwrap_err();
+        assert!(matches!(error, Error::Gguf(GgufError::OutsideFile { .. })), "{ty:?}: {error}");
+        if ty.block() > 1 {
+            let error = open(&[cols - 1], bytes).unwrap_err();
+            assert!(matches!(error, Error::Gguf(GgufError::PartialBlock { .. })), "{ty:?}: {error}");
+        }
     }
 }
 

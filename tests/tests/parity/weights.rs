@@ -18,10 +18,17 @@ const TOKENS: [usize; 9] = [1, 2, 7, 8, 9, 16, 17, 127, 128];
 /// Elements behind the end of what an op may write.
 const GUARD: usize = 37;
 
-/// Types that meet every shape. What a shape can break is in the kernels, which all types share, and in
-/// where a type finds its words and scales: here are one without scales, one with a scale for each block,
-/// for two blocks and for a super-block. The others meet some shapes.
-const THOROUGH: [WeightType; 4] = [WeightType::F16, WeightType::Q4_1, WeightType::Q8_0, WeightType::Q6_K];
+/// Types that meet every shape; the others meet some. What a shape can break is in the kernels, which all
+/// types share, and in where a type finds its scales: here are one without scales, those with a word of
+/// scales for four and for eight blocks, and those whose short last super-block has fewer words of them.
+const THOROUGH: [WeightType; 6] = [
+    WeightType::F16,
+    WeightType::Q4_1,
+    WeightType::Q5_0,
+    WeightType::Q8_0,
+    WeightType::Q2_K,
+    WeightType::Q6_K,
+];
 
 /// The rows that matrices of a type have.
 fn rows(ty: WeightType) -> impl Iterator<Item = usize> {
