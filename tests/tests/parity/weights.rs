@@ -8,7 +8,7 @@ use halfbyte_tests::{matrices::random_matrix, random::Random};
 use super::table::{Both, Table};
 
 /// Columns: whole blocks, an odd and an even number of them, more than a workgroup has lanes.
-const COLS: [usize; 6] = [32, 64, 96, 160, 576, 2080];
+const COLS: [usize; 7] = [32, 64, 96, 160, 224, 576, 2080];
 /// The same for types whose rows are whole super-blocks of 256.
 const SUPER_COLS: [usize; 5] = [256, 512, 768, 1280, 2304];
 /// Rows: around the interleaving of eight and around workgroups of 64, 128 and 256.
