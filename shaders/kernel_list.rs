@@ -45,5 +45,7 @@ pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
         &[("HEAD_DIM", 64), ("HEADS", 3), ("SUBGROUP", 8)],
     ),
     ("silu_mul", false, &[]),
+    ("gelu_mul", false, &[]),
+    ("softcap", false, &[]),
     ("read_bandwidth", false, &[("STRIDE", 1), ("WORDS_PER_LANE", 64)]),
 ];

@@ -127,7 +127,7 @@ fn shape(c: &ModelConfig) -> String {
         c.n_kv_heads,
         c.head_dim,
         c.rope_dim,
-        c.rope_base,
+        c.rope.base,
         c.n_vocab,
         c.n_ctx_train
     )
@@ -220,8 +220,9 @@ fn shape_json(c: &ModelConfig) -> Value {
         "n_kv_heads": c.n_kv_heads,
         "head_dim": c.head_dim,
         "rope_dim": c.rope_dim,
-        "rope_base": c.rope_base,
-        "rope_scale": c.rope_scale,
+        "rope_base": c.rope.base,
+        "rope_scale": c.rope.factor,
+        "window": c.window,
         "norm_eps": c.norm_eps,
     })
 }

@@ -1,19 +1,24 @@
 //! A loaded model, and the forward pass: one for all architectures, over the closed list of ops.
 
 use std::{
+    panic,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use crate::{
-    backend::{self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, MatmulParams},
+    backend::{
+        self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, HeadBufs, MatmulParams,
+        RmsNormParams, SoftcapParams,
+    },
     chat_template::ChatTemplate,
     config::ModelConfig,
     error::{Error, Result},
     gguf::Gguf,
     kv_cache::{KvCache, SharedBackend},
     tokenizer::{Token, Tokenizer},
-    weights::{Layer, Weights},
+    weights::Weights,
 };
 
 /// Rows of logits that are computed at a time, to bound their buffer.
@@ -45,6 +50,11 @@ pub struct Model {
     backend: SharedBackend,
 }
 
+/// What turns messages into tokens. Independent of the weights, so it is built beside them.
+fn text_from_gguf(gguf: &Gguf) -> Result<(Tokenizer, Option<ChatTemplate>)> {
+    Ok((Tokenizer::from_gguf(gguf)?, ChatTemplate::from_gguf(gguf)?))
+}
+
 impl Model {
     /// Tokens that one forward pass takes at most.
     pub const BATCH: usize = 128;
@@ -65,9 +75,12 @@ impl Model {
     /// As [`open`](Self::open).
     pub fn load(gguf: Gguf, mut backend: Box<dyn Backend>) -> Result<Arc<Model>> {
         let config = ModelConfig::from_gguf(&gguf)?;
-        let tokenizer = Tokenizer::from_gguf(&gguf)?;
-        let chat_template = ChatTemplate::from_gguf(&gguf)?;
-        let weights = Weights::load(&gguf, &config, backend.as_mut())?;
+        let (text, weights) = thread::scope(|scope| {
+            let text = scope.spawn(|| text_from_gguf(&gguf));
+            let weights = Weights::load(&gguf, &config, backend.as_mut());
+            (text.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)), weights)
+        });
+        let ((tokenizer, chat_template), weights) = (text?, weights?);
         let scratch = Scratch::new(&config, backend.as_mut())?;
         let device = backend.device().clone();
         let backend = Arc::new(Mutex::new(backend));
@@ -119,12 +132,11 @@ impl Model {
                 c.n_ctx_train
             )));
         }
-        let frequencies = c.rope_frequencies(self.weights.rope_factors.as_deref());
-        let turns: Vec<f32> = (0..capacity)
-            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
-            .flat_map(|angle| [angle.cos(), angle.sin()])
-            .collect();
-        KvCache::new(&self.backend, c.n_layers, c.n_kv_heads * c.head_dim, capacity, &turns)
+        let factors = &self.weights.rope_factors;
+        let factors = if capacity > c.rope.original_ctx { &factors.long } else { &factors.short };
+        let mut turns = vec![c.rope.turns(c.rope_dim, capacity, factors)];
+        turns.extend(c.rope_local.iter().map(|rope| rope.turns(c.rope_dim, capacity, &[])));
+        KvCache::new(&self.backend, c, capacity, &turns)
     }
 
     /// Appends `tokens` to the cache and writes the logits that `rows` asks for into `logits`,
@@ -175,7 +187,7 @@ impl Model {
         Ok(())
     }
 
-    fn check(&self, tokens: &[Token], kv: &KvCache) -> Result<()> {
+    fn check(&self, tokens: &[Token], kv: &mut KvCache) -> Result<()> {
         if tokens.is_empty() || tokens.len() > Model::BATCH {
             return Err(Error::InvalidArgument(format!(
                 "a forward pass takes 1 to {} tokens, not {}",
@@ -198,6 +210,7 @@ struct Scratch {
     hidden: Buf,    // [B, n_embd], the residual stream
     normed: Buf,    // [B, n_embd]
     qkv: Buf,       // [B, qkv_dim]
+    queries: Buf,   // [B, n_heads * head_dim]
     attention: Buf, // [B, n_heads * head_dim]
     gate_up: Buf,   // [B, 2 * n_ff]
     activated: Buf, // [B, n_ff]
@@ -211,6 +224,7 @@ impl Scratch {
             hidden: rows(c.n_embd)?,
             normed: rows(c.n_embd)?,
             qkv: rows(c.qkv_dim())?,
+            queries: rows(c.n_heads * c.head_dim)?,
             attention: rows(c.n_heads * c.head_dim)?,
             gate_up: rows(2 * c.n_ff)?,
             activated: rows(c.n_ff)?,
@@ -221,7 +235,7 @@ impl Scratch {
 
 /// f32 elements of all activations together, for the plan.
 pub(crate) fn scratch_elements(c: &ModelConfig) -> usize {
-    let row = 2 * c.n_embd + c.qkv_dim() + c.n_heads * c.head_dim + 3 * c.n_ff;
+    let row = 2 * c.n_embd + c.qkv_dim() + 2 * c.n_heads * c.head_dim + 3 * c.n_ff;
     Model::BATCH * row + LOGIT_BATCH * c.n_vocab
 }
 
@@ -243,34 +257,55 @@ impl Pass<'_, '_> {
             n_cols: c.n_embd as u32,
             row_begin: 0,
             n_rows: c.n_vocab as u32,
-            scale: 1.0,
+            scale: c.embedding_scale,
         };
         self.backend.embed(s.hidden, self.model.weights.embedding, tokens, p);
         self.tap(None, "embedding", s.hidden, c.n_embd)
     }
 
     fn layer(&mut self, i: usize) -> Result<()> {
-        let Layer { attn_norm, qkv, attn_out, ffn_norm, gate_up, down } = self.model.weights.layers[i];
+        let w = self.model.weights.layers[i];
         let (c, s) = (&self.model.config, &self.model.scratch);
 
         // Attention: h += Wo · attend(rope(Wqkv · norm(h)))
         let p = self.matmul_params([c.qkv_dim(), c.n_embd]);
-        self.backend.norm_matmul(s.qkv, s.hidden, attn_norm, qkv, s.normed, p);
+        self.backend.norm_matmul(s.qkv, s.hidden, w.attn_norm, w.qkv, s.normed, p);
         self.tap(Some(i), "qkv", s.qkv, c.qkv_dim())?;
-        let p = self.attention_params();
-        self.backend.rope_attention(s.attention, s.qkv, self.kv.layers[i], self.kv.rope, p);
+        let (cache, p) = (&self.kv.layers[i], self.attention_params(i));
+        let heads = HeadBufs { rope: cache.rope, weights: w.heads };
+        self.backend.rope_attention(s.attention, s.qkv, cache.kv, heads, s.queries, p);
         self.tap(Some(i), "attention", s.attention, c.n_heads * c.head_dim)?;
-        let p = self.matmul_params([c.n_embd, c.n_heads * c.head_dim]);
-        self.backend.matmul(s.hidden, s.attention, attn_out, MatmulParams { accumulate: 1, ..p });
+        let (out, p) = self.residual(w.attn_post_norm, [c.n_embd, c.n_heads * c.head_dim]);
+        self.backend.matmul(out, s.attention, w.attn_out, p);
+        self.post_norm(w.attn_post_norm, p);
         self.tap(Some(i), "attn_out", s.hidden, c.n_embd)?;
 
-        // Feed-forward: h += Wdown · (silu(Wgate · norm(h)) * (Wup · norm(h)))
+        // Feed-forward: h += Wdown · (act(Wgate · norm(h)) * (Wup · norm(h)))
         let p = self.matmul_params([2 * c.n_ff, c.n_embd]);
-        self.backend.norm_matmul(s.gate_up, s.hidden, ffn_norm, gate_up, s.normed, p);
+        self.backend.norm_matmul(s.gate_up, s.hidden, w.ffn_norm, w.gate_up, s.normed, p);
         self.tap(Some(i), "gate_up", s.gate_up, 2 * c.n_ff)?;
-        let p = MatmulParams { accumulate: 1, ..self.matmul_params([c.n_embd, c.n_ff]) };
-        self.backend.gated_matmul(s.hidden, s.gate_up, down, s.activated, p);
+        let (out, p) = self.residual(w.ffn_post_norm, [c.n_embd, c.n_ff]);
+        self.backend.gated_matmul(out, s.gate_up, w.down, s.activated, c.gate, p);
+        self.post_norm(w.ffn_post_norm, p);
         self.tap(Some(i), "ffn_out", s.hidden, c.n_embd)
+    }
+
+    /// Where a matmul goes whose rows end in the residual stream: there at once, or by way of its norm.
+    fn residual(&self, post_norm: Option<Buf>, shape: [usize; 2]) -> (Buf, MatmulParams) {
+        let (s, p) = (&self.model.scratch, self.matmul_params(shape));
+        match post_norm {
+            Some(_) => (s.normed, p),
+            None => (s.hidden, MatmulParams { accumulate: 1, ..p }),
+        }
+    }
+
+    /// h += norm(rows of the matmul), where there is such a norm.
+    fn post_norm(&mut self, norm: Option<Buf>, p: MatmulParams) {
+        let s = &self.model.scratch;
+        if let Some(norm) = norm {
+            let p = RmsNormParams { n_cols: p.n_rows, accumulate: 1, ..p.rms_norm() };
+            self.backend.rms_norm(s.hidden, s.normed, norm, p);
+        }
     }
 
     /// Norm and output matrix for the rows that are wanted, a few rows at a time.
@@ -290,6 +325,9 @@ impl Pass<'_, '_> {
                 ..self.matmul_params([c.n_vocab, c.n_embd])
             };
             self.backend.norm_matmul(s.logits, s.hidden, w.output_norm, w.output, s.normed, p);
+            if c.logit_softcap > 0.0 {
+                self.backend.softcap(s.logits, SoftcapParams { n: out.len() as u32, cap: c.logit_softcap });
+            }
             self.backend.read(s.logits, out)?;
             if let Some(tap) = &mut self.tap {
                 tap("logits", out);
@@ -313,17 +351,23 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn attention_params(&self) -> AttentionParams {
-        let c = &self.model.config;
+    fn attention_params(&self, layer: usize) -> AttentionParams {
+        let (c, cache) = (&self.model.config, &self.kv.layers[layer]);
         AttentionParams {
             n_tokens: self.n_tokens as u32,
             pos: self.kv.len() as u32,
             n_heads: c.n_heads as u32,
             n_kv_heads: c.n_kv_heads as u32,
             head_dim: c.head_dim as u32,
-            kv_capacity: self.kv.capacity() as u32,
-            scale: 1.0 / (c.head_dim as f32).sqrt(),
-            rope_dim: c.rope_dim as u32,
+            n_slots: cache.n_slots as u32,
+            rope_dim: if c.is_rotated(layer) { c.rope_dim as u32 } else { 0 },
+            halves: u32::from(c.rope_halves),
+            has_norm: u32::from(c.head_norm),
+            has_bias: u32::from(self.model.weights.layers[layer].has_bias),
+            eps: c.norm_eps,
+            scale: c.query_scale,
+            window: c.window_of(layer).map_or(u32::MAX, |window| window as u32),
+            softcap: c.attention_softcap,
         }
     }
 

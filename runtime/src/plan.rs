@@ -58,7 +58,7 @@ impl Plan {
         Ok(Plan {
             n_ctx,
             weights,
-            kv_cache: (n_ctx * (c.kv_elements_per_position() + c.rope_dim) * 4) as u64,
+            kv_cache: (c.kv_elements(n_ctx) * 4) as u64,
             activations: (model::scratch_elements(&c) * 4) as u64,
             read_per_token,
             types,

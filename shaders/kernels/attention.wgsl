@@ -5,6 +5,7 @@
 #import dot4
 #import attention_io
 
+@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> k_cache: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v_cache: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
@@ -18,22 +19,25 @@ var<workgroup> tile: array<f32, TILE>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let head = group.x;
     let token = group.y;
-    let n_positions = p.pos + token + 1u;
-    let cache = head / (p.n_heads / p.n_kv_heads) * p.kv_capacity;
-    let query = query_start(token, head);
+    let begin = first_seen(p.pos + token);
+    let end = p.pos + token + 1u;
+    let begin_slot = begin % p.n_slots;
+    let cache = head / (p.n_heads / p.n_kv_heads) * p.n_slots;
+    let query = (token * p.n_heads + head) * (HEAD_DIM / 4u);
     var largest = MASKED;
     var total = 0.0;
     var acc: array<f32, OUT>;
 
-    for (var base = 0u; base < n_positions; base += TILE) {
-        let n = min(TILE, n_positions - base);
+    for (var base = begin; base < end; base += TILE) {
+        let n = min(TILE, end - base);
         var score = MASKED;
         if lane < n {
             score = 0.0;
+            let at = (cache + slot_of(base + lane, begin, begin_slot)) * (HEAD_DIM / 4u);
             for (var i = 0u; i < HEAD_DIM / 4u; i++) {
-                score = dot4(k_cache[(cache + base + lane) * (HEAD_DIM / 4u) + i], qkv[query + i], score);
+                score = dot4(k_cache[at + i], queries[query + i], score);
             }
-            score *= p.scale;
+            score = capped_score(score * p.scale);
         }
         workgroupBarrier();
         tile[lane] = score;
@@ -50,10 +54,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         for (var j = 0u; j < n; j++) {
             let weight = exp(tile[j] - now);
+            let at = (cache + slot_of(base + j, begin, begin_slot)) * HEAD_DIM;
             total += weight;
             for (var i = 0u; i < OUT; i++) {
                 let element = min(i * TILE + lane, HEAD_DIM - 1u);
-                acc[i] = fma(weight, v_cache[(cache + base + j) * HEAD_DIM + element], acc[i]);
+                acc[i] = fma(weight, v_cache[at + element], acc[i]);
             }
         }
     }

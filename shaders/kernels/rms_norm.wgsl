@@ -4,6 +4,7 @@ struct RmsNormParams {
     n_cols: u32,
     first_token: u32,
     eps: f32,
+    accumulate: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: RmsNormParams;
@@ -30,6 +31,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let scale = 1.0 / sqrt(sum / f32(p.n_cols) + p.eps);
     for (var i = lane; i < p.n_cols; i += WORKGROUP) {
-        out[group.x * p.n_cols + i] = x[from_row + i] * scale * weight[i];
+        let v = x[from_row + i] * scale * weight[i];
+        let at = group.x * p.n_cols + i;
+        if p.accumulate == 1u {
+            out[at] += v;
+        } else {
+            out[at] = v;
+        }
     }
 }

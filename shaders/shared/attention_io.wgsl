@@ -5,18 +5,38 @@ struct AttentionParams {
     n_heads: u32,
     n_kv_heads: u32,
     head_dim: u32,
-    kv_capacity: u32,
-    scale: f32,
+    n_slots: u32,
     rope_dim: u32,
+    halves: u32,
+    has_norm: u32,
+    has_bias: u32,
+    eps: f32,
+    scale: f32,
+    window: u32,
+    softcap: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: AttentionParams;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;
+
+#import capped
 
 // A score that no finite one falls below, and that stays finite in a difference.
 const MASKED: f32 = -1e30;
 
-// Where head `head` of row `token` starts in `qkv`, in vec4.
-fn query_start(token: u32, head: u32) -> u32 {
-    return (token * (p.n_heads + 2u * p.n_kv_heads) + head) * (HEAD_DIM / 4u);
+// The first position that a row sees whose own is `position`.
+fn first_seen(position: u32) -> u32 {
+    return position + 1u - min(position + 1u, p.window);
+}
+
+// The slot of a position, given one at or before it and that one's slot.
+fn slot_of(position: u32, first: u32, first_slot: u32) -> u32 {
+    let slot = position - first + first_slot;
+    return select(slot, slot - p.n_slots, slot >= p.n_slots);
+}
+
+fn capped_score(score: f32) -> f32 {
+    if p.softcap > 0.0 {
+        return capped(score, p.softcap);
+    }
+    return score;
 }

@@ -16,19 +16,15 @@ var<private> largest: array<f32, QUERIES>;
 var<private> total: array<f32, QUERIES>;
 var<private> acc: array<vec2<f32>, QUERIES * PAIRS>;
 
-// Where the values of a position start, in pairs; positions past the end have no weight and read the last one.
-fn value_at(cache: u32, position: u32, n_positions: u32) -> u32 {
-    return (cache + min(position, n_positions - 1u)) * (HEAD_DIM / 2u);
-}
-
-// Takes the first `n_positions` positions of a head's cache into account; query m sees those before
-// `positions_of(m)`.
-fn walk(cache: u32, n_positions: u32, lane: u32) {
-    for (var base = 0u; base < n_positions; base += SUBGROUP) {
-        let position = min(base + lane, n_positions - 1u);
+// Takes the positions begin .. end - 1 of a head's cache into account; `sees` tells which of them query m
+// does. Positions past the end have no weight and read the last one.
+fn walk(cache: u32, begin: u32, end: u32, lane: u32) {
+    let begin_slot = begin % p.n_slots;
+    for (var base = begin; base < end; base += SUBGROUP) {
+        let key_slot = slot_of(min(base + lane, end - 1u), begin, begin_slot);
         var score: array<f32, QUERIES>;
         for (var c = 0u; c < PARTS; c++) {
-            let at = (cache + position) * (HEAD_DIM / 4u) + c * 8u;
+            let at = (cache + key_slot) * (HEAD_DIM / 4u) + c * 8u;
             let k0 = k_at(at + 0u);
             let k1 = k_at(at + 1u);
             let k2 = k_at(at + 2u);
@@ -52,7 +48,7 @@ fn walk(cache: u32, n_positions: u32, lane: u32) {
             }
         }
         for (var m = 0u; m < QUERIES; m++) {
-            let s = select(MASKED, score[m], base + lane < positions_of(m));
+            let s = select(MASKED, capped_score(score[m]), base + lane < end && sees(m, base + lane));
             let now = max(largest[m], subgroupMax(s));
             let shrink = exp(largest[m] - now);
             score[m] = exp(s - now);
@@ -63,6 +59,14 @@ fn walk(cache: u32, n_positions: u32, lane: u32) {
             }
         }
         for (var first = 0u; first < SUBGROUP; first += 8u) {
+            let slot0 = slot_of(min(base + first + 0u, end - 1u), begin, begin_slot);
+            let slot1 = slot_of(min(base + first + 1u, end - 1u), begin, begin_slot);
+            let slot2 = slot_of(min(base + first + 2u, end - 1u), begin, begin_slot);
+            let slot3 = slot_of(min(base + first + 3u, end - 1u), begin, begin_slot);
+            let slot4 = slot_of(min(base + first + 4u, end - 1u), begin, begin_slot);
+            let slot5 = slot_of(min(base + first + 5u, end - 1u), begin, begin_slot);
+            let slot6 = slot_of(min(base + first + 6u, end - 1u), begin, begin_slot);
+            let slot7 = slot_of(min(base + first + 7u, end - 1u), begin, begin_slot);
             var weight: array<f32, QUERIES>;
             for (var m = 0u; m < QUERIES; m++) {
                 if SUBGROUP == 8u {
@@ -72,14 +76,14 @@ fn walk(cache: u32, n_positions: u32, lane: u32) {
                 }
             }
             for (var i = 0u; i < PAIRS; i++) {
-                let v0 = v_at(value_at(cache, base + first + 0u, n_positions) + i * SUBGROUP + lane);
-                let v1 = v_at(value_at(cache, base + first + 1u, n_positions) + i * SUBGROUP + lane);
-                let v2 = v_at(value_at(cache, base + first + 2u, n_positions) + i * SUBGROUP + lane);
-                let v3 = v_at(value_at(cache, base + first + 3u, n_positions) + i * SUBGROUP + lane);
-                let v4 = v_at(value_at(cache, base + first + 4u, n_positions) + i * SUBGROUP + lane);
-                let v5 = v_at(value_at(cache, base + first + 5u, n_positions) + i * SUBGROUP + lane);
-                let v6 = v_at(value_at(cache, base + first + 6u, n_positions) + i * SUBGROUP + lane);
-                let v7 = v_at(value_at(cache, base + first + 7u, n_positions) + i * SUBGROUP + lane);
+                let v0 = v_at((cache + slot0) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v1 = v_at((cache + slot1) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v2 = v_at((cache + slot2) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v3 = v_at((cache + slot3) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v4 = v_at((cache + slot4) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v5 = v_at((cache + slot5) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v6 = v_at((cache + slot6) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
+                let v7 = v_at((cache + slot7) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
                 for (var m = 0u; m < QUERIES; m++) {
                     var a = acc[m * PAIRS + i];
                     a = fma(vec2<f32>(subgroupBroadcast(weight[m], 0u)), v0, a);

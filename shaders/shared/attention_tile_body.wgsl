@@ -5,12 +5,15 @@
 // 2 * SUBGROUP.
 #import attention_subgroup_body
 
+@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
+
 const QUERIES = TOKENS * HEADS;
 
 var<private> first_token: u32;
 
-fn positions_of(m: u32) -> u32 {
-    return p.pos + first_token + m / HEADS + 1u;
+fn sees(m: u32, position: u32) -> bool {
+    let own = p.pos + first_token + m / HEADS;
+    return position <= own && position >= first_seen(own);
 }
 
 @compute @workgroup_size(SUBGROUP)
@@ -20,13 +23,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     first_token = group.y * TOKENS;
     for (var m = 0u; m < QUERIES; m++) {
         let token = min(first_token + m / HEADS, p.n_tokens - 1u);
-        let start = query_start(token, first_head + m % HEADS);
+        let start = (token * p.n_heads + first_head + m % HEADS) * (HEAD_DIM / 4u);
         for (var c = 0u; c < PARTS; c++) {
-            q[m * PARTS + c] = qkv[start + c * 8u + lane % 8u] * p.scale;
+            q[m * PARTS + c] = queries[start + c * 8u + lane % 8u] * p.scale;
         }
         largest[m] = MASKED;
     }
-    walk(kv_head * p.kv_capacity, p.pos + min(first_token + TOKENS, p.n_tokens), lane);
+    let end = p.pos + min(first_token + TOKENS, p.n_tokens);
+    walk(kv_head * p.n_slots, first_seen(p.pos + first_token), end, lane);
     for (var m = 0u; m < QUERIES; m++) {
         let token = first_token + m / HEADS;
         let sum = subgroupAdd(total[m]);

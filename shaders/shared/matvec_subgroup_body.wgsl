@@ -4,15 +4,17 @@
 // WGSL wants the lane of a broadcast as a constant, hence a copy of the step for each of the eight.
 //
 // INPUT tells what the weights meet: x as it is; x normalised as rms_norm does, whose sum of squares
-// is taken on the way (norm_matmul); or silu(x) times the second half of x (gated_matmul).
+// is taken on the way (norm_matmul); or silu(x) or gelu(x) times the second half of x (gated_matmul).
 #import weight
 #import layout
 #import dot4
+#import gelu
 #import matmul_io
 
 const PLAIN = 0u;
 const NORMED = 1u;
 const GATED = 2u;
+const GELU_GATED = 3u;
 
 override WORKGROUP: u32 = 64;
 
@@ -20,6 +22,9 @@ fn input(i: u32) -> vec4<f32> {
     if INPUT == GATED {
         let gate = x_at(i);
         return gate / (1.0 + exp(-gate)) * x_at(p.n_cols / 4u + i);
+    }
+    if INPUT == GELU_GATED {
+        return gelu(x_at(i)) * x_at(p.n_cols / 4u + i);
     }
     return x_at(p.first_token * (p.n_cols / 4u) + i);
 }

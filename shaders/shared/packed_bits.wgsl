@@ -6,14 +6,14 @@ fn nibble_bytes(word: u32, j: u32) -> u32 {
     return (word >> (4u * j)) & 0x0f0f0f0fu;
 }
 
-// Two bits of weights 4 i .. 4 i + 3. Byte k of word c holds those of weights 4 c + k and, above them,
-// 4 c + k + 16; the bits above are those of a second block, which `pair_of` brings down.
-fn pair_bytes(words: vec4<u32>, i: u32) -> u32 {
-    return (words[i % 4u] >> (2u * (i / 4u))) & 0x03030303u;
+// Two bits of weights 4 i .. 4 i + 3: bits 2 i of each byte, of the second word from weight 16 on.
+fn pair_bytes(words: vec2<u32>, i: u32) -> u32 {
+    return (words[i / 4u] >> (2u * (i % 4u))) & 0x03030303u;
 }
 
-fn pair_of(words: vec4<u32>, block: u32) -> vec4<u32> {
-    return words >> vec4<u32>(4u * (block % 2u));
+// The two bits of a block, of a word that holds those of two blocks.
+fn pair_of(word: vec4<u32>, block: u32) -> vec2<u32> {
+    return select(word.xy, word.zw, block % 2u == 1u);
 }
 
 // The bit of weights 4 i .. 4 i + 3: bit i of each byte.

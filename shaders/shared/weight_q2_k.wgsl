@@ -15,7 +15,7 @@ fn load_scales(at: u32, n: u32) -> Scales {
 }
 
 // Of the 16 weights of each half of the block: 4 * d * scale, and that plus dmin * minimum.
-struct Block { quants: vec4<u32>, scale: vec2<f32>, offset: vec2<f32> }
+struct Block { quants: vec2<u32>, scale: vec2<f32>, offset: vec2<f32> }
 
 fn load_block(s: Scales, at: u32, k: u32) -> Block {
     let bytes_at = word_at(s.at + k / 8u * NEXT)[k % 8u / 2u] >> (16u * (k % 2u));

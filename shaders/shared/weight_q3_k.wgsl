@@ -14,7 +14,7 @@ fn load_scales(at: u32, n: u32) -> Scales {
 }
 
 // `scale` of the 16 weights of each half of the block.
-struct Block { quants: vec4<u32>, high: u32, scale: vec2<f32> }
+struct Block { quants: vec2<u32>, high: u32, scale: vec2<f32> }
 
 fn load_block(s: Scales, at: u32, k: u32) -> Block {
     return Block(

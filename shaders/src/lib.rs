@@ -57,7 +57,16 @@ mod tests {
         macro_rules! list {
             ($($t:ident),*) => { vec![$((stringify!($t), params::$t::FIELDS, size_of::<params::$t>())),*] };
         }
-        list!(EmbedParams, RmsNormParams, MatmulParams, RopeKvParams, AttentionParams, SiluMulParams)
+        list!(
+            EmbedParams,
+            RmsNormParams,
+            MatmulParams,
+            RopeKvParams,
+            AttentionParams,
+            SiluMulParams,
+            GeluMulParams,
+            SoftcapParams
+        )
     }
 
     #[test]

@@ -36,7 +36,7 @@ params! {
         scale: f32,
     }
 
-    /// `rms_norm`: `out[t] = x[first_token + t] / rms(x[first_token + t]) * weight`.
+    /// `rms_norm`: `out[t] (+)= x[first_token + t] / rms(x[first_token + t]) * weight`.
     RmsNormParams {
         /// Rows to normalise.
         n_tokens: u32,
@@ -46,6 +46,8 @@ params! {
         first_token: u32,
         /// Added to the mean square.
         eps: f32,
+        /// 1: add to what `out` holds (the residual stream); 0: overwrite.
+        accumulate: u32,
     }
 
     /// `matmul`: `out[t, row_begin + r] (+)= sum_k weight[r, k] * x[first_token + t, k]`.
@@ -68,9 +70,13 @@ params! {
         eps: f32,
     }
 
-    /// `rope_kv`: rotates the query heads of `qkv` in place, and writes the rotated key heads and
-    /// the value heads into the cache at `pos..pos + n_tokens`.
-    /// Rotary embedding as in RoFormer (arXiv:2104.09864), on adjacent pairs.
+    /// `rope_kv`: takes the key and value heads of `qkv` into the cache, at the positions
+    /// `pos..pos + n_tokens`, and the query heads into `queries` `[n_tokens, n_heads, head_dim]`. Heads go
+    /// through what the flags say, in this order: the bias is added (`has_bias`); queries and keys are
+    /// normalised as by `rms_norm` over the head (`has_norm`), and rotated.
+    /// `heads` holds the norm of the queries and of the keys, `[2, head_dim]`, then the bias of a row.
+    /// Rotary embedding as in RoFormer (arXiv:2104.09864); `rope` holds cosine and sine of each pair.
+    /// Position `i` stands in slot `i % n_slots` of the cache `[n_kv_heads, n_slots, head_dim]`.
     RopeKvParams {
         /// Rows of `qkv` `[n_tokens, (n_heads + 2 n_kv_heads) head_dim]`.
         n_tokens: u32,
@@ -80,19 +86,28 @@ params! {
         n_heads: u32,
         /// Key and value heads.
         n_kv_heads: u32,
-        /// Elements of a head.
+        /// Elements of a head, a multiple of 4.
         head_dim: u32,
-        /// Elements of a head that are rotated; the rest is copied.
+        /// Positions the cache holds.
+        n_slots: u32,
+        /// Elements of a head that are rotated, the first ones; a multiple of 4, and of 8 with `halves`.
         rope_dim: u32,
-        /// Positions the cache `[n_kv_heads, kv_capacity, head_dim]` holds.
-        kv_capacity: u32,
+        /// 1: element `i` and `i + rope_dim / 2` are a pair (GPT-NeoX); 0: neighbours are.
+        halves: u32,
+        /// 1: queries and keys are normalised.
+        has_norm: u32,
+        /// 1: rows of `qkv` have a bias.
+        has_bias: u32,
+        /// Added to the mean square of a head.
+        eps: f32,
     }
 
-    /// `attention`: causal softmax attention of the query heads in `qkv` over the cache.
+    /// `attention`: causal softmax attention of `queries` over the cache. `rope_attention` takes `qkv` and
+    /// does `rope_kv` first.
     AttentionParams {
-        /// Rows of `qkv` and `out` `[n_tokens, n_heads * head_dim]`.
+        /// Rows of `queries` and `out` `[n_tokens, n_heads, head_dim]`.
         n_tokens: u32,
-        /// Position of the first row; row `t` sees positions `0..=pos + t`.
+        /// Position of the first row; row `t` sees positions up to `pos + t`.
         pos: u32,
         /// Query heads.
         n_heads: u32,
@@ -100,12 +115,25 @@ params! {
         n_kv_heads: u32,
         /// Elements of a head.
         head_dim: u32,
-        /// Positions the cache `[n_kv_heads, kv_capacity, head_dim]` holds.
-        kv_capacity: u32,
+        /// Positions the cache `[n_kv_heads, n_slots, head_dim]` holds, as in `rope_kv`; at least
+        /// those that the rows see together.
+        n_slots: u32,
+        /// As in `rope_kv`, for `rope_attention`.
+        rope_dim: u32,
+        /// As in `rope_kv`, for `rope_attention`.
+        halves: u32,
+        /// As in `rope_kv`, for `rope_attention`.
+        has_norm: u32,
+        /// As in `rope_kv`, for `rope_attention`.
+        has_bias: u32,
+        /// As in `rope_kv`, for `rope_attention`.
+        eps: f32,
         /// Factor on the scores.
         scale: f32,
-        /// Elements of a head that are rotated, where attention rotates too.
-        rope_dim: u32,
+        /// Positions that a row sees at most, its own included.
+        window: u32,
+        /// Scores become `softcap * tanh(score / softcap)`; 0: they stay.
+        softcap: f32,
     }
 
     /// `silu_mul`: `out[t, i] = silu(gate_up[t, i]) * gate_up[t, n_ff + i]`.
@@ -115,26 +143,58 @@ params! {
         /// Columns of `out`; `gate_up` has twice as many.
         n_ff: u32,
     }
+
+    /// `gelu_mul`: `out[t, i] = gelu(gate_up[t, i]) * gate_up[t, n_ff + i]`, with the tanh form of
+    /// GELU (arXiv:1606.08415): `gelu(x) = x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`.
+    GeluMulParams {
+        /// Rows.
+        n_tokens: u32,
+        /// Columns of `out`; `gate_up` has twice as many.
+        n_ff: u32,
+    }
+
+    /// `softcap`: `x[i] = cap * tanh(x[i] / cap)`, in place.
+    SoftcapParams {
+        /// Elements.
+        n: u32,
+        /// The bound that no element exceeds.
+        cap: f32,
+    }
 }
 
 impl MatmulParams {
     /// The norm in front of a matmul that normalises its input.
     pub fn rms_norm(&self) -> RmsNormParams {
         let MatmulParams { n_tokens, n_cols, first_token, eps, .. } = *self;
-        RmsNormParams { n_tokens, n_cols, first_token, eps }
+        RmsNormParams { n_tokens, n_cols, first_token, eps, accumulate: 0 }
     }
 
     /// The gating in front of a matmul that gates its input.
     pub fn silu_mul(&self) -> SiluMulParams {
         SiluMulParams { n_tokens: self.n_tokens, n_ff: self.n_cols }
     }
+
+    /// The same with the other activation.
+    pub fn gelu_mul(&self) -> GeluMulParams {
+        GeluMulParams { n_tokens: self.n_tokens, n_ff: self.n_cols }
+    }
 }
 
 impl AttentionParams {
-    /// The rotation in front of attention.
+    /// The writing of the cache in front of attention.
     pub fn rope_kv(&self) -> RopeKvParams {
-        let AttentionParams { n_tokens, pos, n_heads, n_kv_heads, head_dim, rope_dim, kv_capacity, .. } =
-            *self;
-        RopeKvParams { n_tokens, pos, n_heads, n_kv_heads, head_dim, rope_dim, kv_capacity }
+        RopeKvParams {
+            n_tokens: self.n_tokens,
+            pos: self.pos,
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads,
+            head_dim: self.head_dim,
+            n_slots: self.n_slots,
+            rope_dim: self.rope_dim,
+            halves: self.halves,
+            has_norm: self.has_norm,
+            has_bias: self.has_bias,
+            eps: self.eps,
+        }
     }
 }

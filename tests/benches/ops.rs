@@ -9,7 +9,9 @@
 
 use std::time::Instant;
 
-use halfbyte::backend::{AttentionParams, Backend, BackendChoice, Buf, MatmulParams, open};
+use halfbyte::backend::{
+    AttentionParams, Backend, BackendChoice, Buf, Gate, HeadBufs, KvBufs, MatmulParams, open,
+};
 use halfbyte::quant::WeightType;
 use halfbyte_tests::{matrices::random_matrix, random::Random};
 
@@ -31,8 +33,9 @@ struct Shape {
     n_vocab: usize,
 }
 
-const SHAPES: [Shape; 2] = [
+const SHAPES: [Shape; 3] = [
     Shape { name: "SmolLM2-135M", n_embd: 576, heads: [9, 3, 64], n_ff: 1536, n_vocab: 49152 },
+    Shape { name: "Gemma-3-270M", n_embd: 640, heads: [4, 1, 256], n_ff: 2048, n_vocab: 262_144 },
     Shape { name: "Llama-3.2-1B", n_embd: 2048, heads: [32, 8, 64], n_ff: 8192, n_vocab: 128_256 },
 ];
 
@@ -111,7 +114,7 @@ impl Bench {
             match input {
                 0 => backend.matmul(out, x, weights[next], p),
                 1 => backend.norm_matmul(out, x, norm, weights[next], scratch, p),
-                _ => backend.gated_matmul(out, x, weights[next], scratch, p),
+                _ => backend.gated_matmul(out, x, weights[next], scratch, Gate::Silu, p),
             }
         });
         let rate = match n_tokens {
@@ -137,21 +140,25 @@ impl Bench {
         let (k, v) = (self.buffer(&random.values(kv, 1.0)), self.buffer(&random.values(kv, 1.0)));
         let rope = self.buffer(&random.values(capacity * head_dim, 1.0));
         let out = self.backend.alloc(n_tokens * n_heads * head_dim).unwrap();
+        let queries = self.backend.alloc(n_tokens * n_heads * head_dim).unwrap();
         let p = AttentionParams {
             n_tokens: n_tokens as u32,
             pos: pos as u32,
             n_heads: n_heads as u32,
             n_kv_heads: n_kv_heads as u32,
             head_dim: head_dim as u32,
-            kv_capacity: capacity as u32,
-            scale: 0.125,
+            n_slots: capacity as u32,
             rope_dim: head_dim as u32,
+            scale: 0.125,
+            window: u32::MAX,
+            ..Default::default()
         };
-        let seconds = self.time(out, |backend| backend.rope_attention(out, qkv, (k, v), rope, p));
+        let (kv, heads) = (KvBufs { k, v }, HeadBufs { rope, weights: rope });
+        let seconds = self.time(out, |backend| backend.rope_attention(out, qkv, kv, heads, queries, p));
         let scores = n_tokens * pos + n_tokens * (n_tokens + 1) / 2;
         let flop = 4.0 * (scores * n_heads * head_dim) as f64;
         println!("  {name:44} {:9.1} µs {:6.1} GFLOP/s", seconds * 1e6, flop / seconds / 1e9);
-        for buf in [qkv, k, v, rope, out] {
+        for buf in [qkv, k, v, rope, out, queries] {
             self.backend.free(buf);
         }
     }

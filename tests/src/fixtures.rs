@@ -10,11 +10,19 @@ pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-/// A tiny model with the reference's logits; see `tests/fixtures/tiny/README.md`.
+/// A tiny model with the reference's logits; see `tests/fixtures/README.md`.
 #[derive(Debug, Deserialize)]
 pub struct TinyModel {
-    /// The GGUF file, below `tiny/`.
+    /// The GGUF file, below the folder of the manifest.
     pub file: String,
+    #[serde(skip)]
+    folder: PathBuf,
+    /// `general.architecture`.
+    pub arch: String,
+    /// The weight type, or MIX.
+    pub variant: String,
+    /// The kind of vocabulary.
+    pub tokenizer: String,
     #[serde(rename = "ref")]
     reference: String,
     /// Prompt ids.
@@ -26,13 +34,35 @@ pub struct TinyModel {
 impl TinyModel {
     /// All that are committed.
     pub fn all() -> Vec<TinyModel> {
-        let text = fs::read_to_string(path("tiny/manifest.json")).expect("the manifest of the tiny models");
-        serde_json::from_str(&text).expect("a manifest of tiny models")
+        TinyModel::in_folder(path("tiny"))
+    }
+
+    /// All of the larger set that lies beside the project, empty where it does not.
+    pub fn beside() -> Vec<TinyModel> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/tiny");
+        if folder.is_dir() { TinyModel::in_folder(folder) } else { Vec::new() }
+    }
+
+    fn in_folder(folder: PathBuf) -> Vec<TinyModel> {
+        let text = fs::read_to_string(folder.join("manifest.json")).expect("the manifest of the tiny models");
+        let mut models: Vec<TinyModel> = serde_json::from_str(&text).expect("a manifest of tiny models");
+        models.iter_mut().for_each(|m| m.folder = folder.clone());
+        models
+    }
+
+    /// The name of the file alone.
+    pub fn name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
+    }
+
+    /// Where the GGUF file is.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.file)
     }
 
     /// The tokens that the reference saw, and its logits after each, `[tokens, vocabulary]`.
     pub fn reference(&self) -> (Vec<u32>, Vec<f32>) {
-        let bytes = fs::read(path("tiny").join(&self.reference)).expect("the reference logits");
+        let bytes = fs::read(self.folder.join(&self.reference)).expect("the reference logits");
         let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
         let values = |name: &str| -> Vec<f32> {
             let data = tensors.tensor(name).expect("a tensor of logits").data();

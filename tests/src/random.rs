@@ -32,4 +32,35 @@ impl Random {
     pub fn value(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
+
+    /// Text that tokenizers find hard: any characters, white space, and what looks like control tokens.
+    pub fn text(&mut self) -> String {
+        const PARTS: [&str; 16] = [
+            "the ",
+            "ships",
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\t",
+            "'ll",
+            "1987",
+            "é",
+            "e\u{301}",
+            "你好",
+            "😀",
+            "👨‍👩‍👧",
+            "<|im_end|>",
+            "<|",
+        ];
+        let mut text = String::new();
+        for _ in 0..self.below(24) {
+            match self.below(3) {
+                0 => text.extend(char::from_u32(self.below(0x11_0000) as u32)),
+                1 => text.extend(char::from_u32(self.below(0x250) as u32)),
+                _ => text.push_str(PARTS[self.below(PARTS.len())]),
+            }
+        }
+        text
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use halfbyte::backend::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
-    SiluMulParams,
+    AttentionParams, Backend, Buf, Device, EmbedParams, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
+    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams,
 };
 use halfbyte::gguf::TensorView;
 use halfbyte::{Error, Result, Token};
@@ -196,13 +196,17 @@ impl Backend for ScriptedBackend {
 
     fn matmul(&mut self, _out: Buf, _x: Buf, _weight: Buf, _p: MatmulParams) {}
 
-    fn rope_kv(&mut self, _qkv: Buf, _k_cache: Buf, _v_cache: Buf, _rope: Buf, p: RopeKvParams) {
+    fn rope_kv(&mut self, _queries: Buf, _qkv: Buf, _kv: KvBufs, _heads: HeadBufs, p: RopeKvParams) {
         self.script.write_cache(p.pos as usize);
     }
 
-    fn attention(&mut self, _out: Buf, _qkv: Buf, _k_cache: Buf, _v_cache: Buf, _p: AttentionParams) {}
+    fn attention(&mut self, _out: Buf, _queries: Buf, _kv: KvBufs, _p: AttentionParams) {}
 
     fn silu_mul(&mut self, _out: Buf, _gate_up: Buf, _p: SiluMulParams) {}
+
+    fn gelu_mul(&mut self, _out: Buf, _gate_up: Buf, _p: GeluMulParams) {}
+
+    fn softcap(&mut self, _x: Buf, _p: SoftcapParams) {}
 
     fn read(&mut self, _buf: Buf, out: &mut [f32]) -> Result<()> {
         self.script.answer(out)

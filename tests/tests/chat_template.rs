@@ -369,6 +369,40 @@ fn tojson_is_that_of_python() {
     );
 }
 
+/// Expected text from `json.dumps` of Python 3 with the same arguments.
+#[test]
+fn tojson_takes_the_arguments_of_python() {
+    for (arguments, json) in [
+        ("ensure_ascii=True", r#"{"b": ["° 😀", 1e-05], "a": {"d": 1, "c": 2}}"#),
+        ("separators=(',', ':')", r#"{"b":["° 😀",1e-05],"a":{"d":1,"c":2}}"#),
+        ("sort_keys=true, ensure_ascii=False", r#"{"a": {"c": 2, "d": 1}, "b": ["° 😀", 1e-05]}"#),
+        (
+            "separators=('; ', '='), indent=1",
+            "{\n \"b\"=[\n  \"° 😀\"; \n  1e-05\n ]; \n \"a\"={\n  \"d\"=1; \n  \"c\"=2\n }\n}",
+        ),
+    ] {
+        let value = "{'b': ['° 😀', 0.00001], 'a': {'d': 1, 'c': 2}}";
+        let text = Chat::new(&format!("{{{{ {value} | tojson({arguments}) }}}}")).text(&user("Hi"));
+        let escaped = json.replace("° 😀", r"\u00b0 \ud83d\ude00");
+        assert_eq!(text, if arguments == "ensure_ascii=True" { &escaped } else { json }, "{arguments}");
+    }
+}
+
+/// Expected text from Jinja2 3.1.6.
+#[test]
+fn indent_is_that_of_jinja2() {
+    for (arguments, text) in [
+        ("", "a\n\n    b\n"),
+        ("2", "a\n\n  b\n"),
+        ("2, first=true", "  a\n\n  b\n"),
+        ("width=1, blank=true", "a\n \n b\n "),
+        ("'> ', blank=true, first=true", "> a\n> \n> b\n> "),
+    ] {
+        let rendered = Chat::new(&format!("{{{{ 'a\\n\\nb\\n' | indent({arguments}) }}}}")).text(&user("Hi"));
+        assert_eq!(rendered, text, "{arguments}");
+    }
+}
+
 #[test]
 fn python_and_transformers_extras_work() {
     for (template, text) in [

@@ -1,6 +1,6 @@
 //! Every weight type against the values that an independent implementation dequantises random blocks to;
-//! `tests/fixtures/blocks/make.py` made them. And what happens to a type
-//! that is not read, and to a tensor of a wrong size.
+//! `tests/fixtures/blocks/make.py` made them. And what happens to a type that is not read,
+//! and to a tensor of a wrong size.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

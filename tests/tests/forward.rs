@@ -19,6 +19,17 @@ use halfbyte_tests::taps::{self, Intermediate, first_divergence};
 
 const FILE: &str = "tiny/llama-s.Q4_1.gguf";
 
+/// One model of each architecture, with its number of layers.
+const FILES: [(&str, usize); 7] = [
+    (FILE, 3),
+    ("tiny/qwen2-s.Q4_0.gguf", 2),
+    ("tiny/qwen3-s.Q4_0.gguf", 3),
+    ("tiny/gemma2-s.Q4_0.gguf", 4),
+    ("tiny/gemma3-s.Q4_0.gguf", 7),
+    ("tiny/phi3-s.Q4_0.gguf", 2),
+    ("tiny/phi3-longrope-s.Q4_0.gguf", 2),
+];
+
 /// Largest NMSE between two orders of the same f32 sums. An op is off by 1e-13 to 1e-12 of its own; random
 /// weights make more of the error that comes in, up to 2e-10 in three layers. One wrong bit of a weight
 /// or position makes it 1e-6 and more.
@@ -41,7 +52,11 @@ fn open_gpu_without_subgroups() -> Box<dyn Backend> {
 const BACKENDS: [Open; 3] = [open_cpu, open_gpu, open_gpu_without_subgroups];
 
 fn load(open: Open) -> Arc<Model> {
-    Model::load(Gguf::open(fixtures::path(FILE)).unwrap(), open()).unwrap()
+    load_file(FILE, open)
+}
+
+fn load_file(file: &str, open: Open) -> Arc<Model> {
+    Model::load(Gguf::open(fixtures::path(file)).unwrap(), open()).unwrap()
 }
 
 /// Ids for a prompt of `n` tokens.
@@ -77,16 +92,19 @@ fn intermediates(model: &Model) -> Vec<Intermediate> {
 
 #[test]
 fn no_intermediate_diverges() {
-    let reference = intermediates(&load(open_cpu));
-    // Embedding, five of each of three layers, and logits: 41 rows in six pieces, then one.
-    assert_eq!(reference.len(), 2 * (1 + 3 * 5) + 6 + 1);
-    for open in [open_gpu as Open, open_gpu_without_subgroups] {
-        let model = load(open);
-        let tested = intermediates(&model);
-        for ((name, values), (_, reference)) in tested.iter().zip(&reference) {
-            println!("{:24} {:.1e}", name, nmse(values, reference));
+    for (file, n_layers) in FILES {
+        let reference = intermediates(&load_file(file, open_cpu));
+        // Embedding, five of each layer, and logits: 41 rows in six pieces, then one.
+        assert_eq!(reference.len(), 2 * (1 + n_layers * 5) + 6 + 1, "{file}");
+        for open in [open_gpu as Open, open_gpu_without_subgroups] {
+            let model = load_file(file, open);
+            let tested = intermediates(&model);
+            for ((name, values), (_, reference)) in tested.iter().zip(&reference) {
+                println!("{file} {:24} {:.1e}", name, nmse(values, reference));
+            }
+            let divergence = first_divergence(&tested, &reference, BOUND);
+            assert_eq!(divergence, None, "{file} on {:?}", model.device());
         }
-        assert_eq!(first_divergence(&tested, &reference, BOUND), None, "{:?}", model.device());
     }
 }
 

@@ -4,6 +4,7 @@ mod toy_vocabulary;
 
 use halfbyte::{Error, Gguf, Prompt, StreamDecoder, Token, Tokenizer};
 use halfbyte_tests::gguf_writer::GgufWriter;
+use halfbyte_tests::random::Random;
 use serde_json::Value;
 use toy_vocabulary::{CONTROL, NORMAL, ToyVocabulary, USER_DEFINED};
 
@@ -36,48 +37,6 @@ fn refusal(gguf: &Gguf) -> Error {
     }
 }
 
-/// xorshift64*, <https://doi.org/10.1145/2845077>: the same texts on every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
-    }
-
-    fn text(&mut self) -> String {
-        const PARTS: [&str; 16] = [
-            "the ",
-            "ships",
-            " ",
-            "  ",
-            "\n",
-            "\r\n",
-            "\t",
-            "'ll",
-            "1987",
-            "é",
-            "e\u{301}",
-            "你好",
-            "😀",
-            "👨‍👩‍👧",
-            "<|im_end|>",
-            "<|",
-        ];
-        let mut text = String::new();
-        for _ in 0..self.below(24) {
-            match self.below(3) {
-                0 => text.extend(char::from_u32(self.below(0x11_0000) as u32)),
-                1 => text.extend(char::from_u32(self.below(0x250) as u32)),
-                _ => text.push_str(PARTS[self.below(PARTS.len())]),
-            }
-        }
-        text
-    }
-}
-
 #[test]
 fn ids_are_those_of_the_reference() {
     let tokenizer = fixture();
@@ -96,7 +55,7 @@ fn ids_are_those_of_the_reference() {
 #[test]
 fn any_text_survives_and_never_becomes_a_control_token() {
     let tokenizer = fixture();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for _ in 0..3000 {
         let text = random.text();
         let ids = tokenizer.encode(&text, false).unwrap();
@@ -108,7 +67,7 @@ fn any_text_survives_and_never_becomes_a_control_token() {
 #[test]
 fn streamed_text_comes_in_whole_characters_and_is_all_of_it() {
     let tokenizer = fixture();
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     for _ in 0..1000 {
         let text = random.text().replace('\u{FFFD}', "");
         let mut decoder = StreamDecoder::new();
@@ -126,7 +85,7 @@ fn streamed_text_comes_in_whole_characters_and_is_all_of_it() {
 #[test]
 fn any_tokens_stream_to_what_they_decode_to() {
     let tokenizer = fixture();
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..3000 {
         // Bytes that begin, continue and break characters.
         let ids: Vec<Token> =
@@ -224,6 +183,10 @@ fn digits_are_grouped_as_the_pre_tokenizer_says() {
         ("llama-bpe", &["123", "45", "Ġ", "67"]),
         ("qwen2", &["1", "2", "3", "4", "5", "Ġ", "6", "7"]),
         ("falcon", &["123", "45", "Ġ67"]),
+        ("tekken", &["1", "2", "3", "4", "5", "Ġ", "6", "7"]),
+        ("gpt-4o", &["123", "45", "Ġ", "67"]),
+        ("deepseek-llm", &["12345", "Ġ", "67"]),
+        ("deepseek-coder", &["1", "2", "3", "4", "5", "Ġ", "6", "7"]),
     ] {
         let mut toy = ToyVocabulary::new();
         toy.pre = pre;
@@ -236,6 +199,43 @@ fn digits_are_grouped_as_the_pre_tokenizer_says() {
         let pieces: Vec<&str> = ids.iter().filter_map(|&id| tokenizer.piece(id)).collect();
         assert_eq!(pieces, words, "{pre}");
     }
+}
+
+/// The expected words follow from the patterns: before a capital letter a new word begins in the newer
+/// ones, a contraction is part of the word before it in GPT-4o and none at all in DeepSeek Coder.
+#[test]
+fn words_are_cut_as_the_pre_tokenizer_says() {
+    for (pre, words) in [
+        ("tekken", &["New", "Line", "'s"][..]),
+        ("gpt-4o", &["New", "Line's"]),
+        ("llama-bpe", &["NewLine", "'s"]),
+        ("deepseek-coder", &["NewLine", "'", "s"]),
+    ] {
+        let mut toy = ToyVocabulary::new();
+        toy.pre = pre;
+        for (left, right) in [("N", "e"), ("Ne", "w"), ("L", "i"), ("Li", "n"), ("Lin", "e")] {
+            add_merge(&mut toy, left, right);
+        }
+        for (left, right) in [("New", "Line"), ("'", "s"), ("Line", "'s"), ("NewLine", "'s")] {
+            add_merge(&mut toy, left, right);
+        }
+        let tokenizer = build(&toy);
+        let ids = tokenizer.encode("NewLine's", false).unwrap();
+        let pieces: Vec<&str> = ids.iter().filter_map(|&id| tokenizer.piece(id)).collect();
+        assert_eq!(pieces, words, "{pre}");
+    }
+}
+
+#[test]
+fn a_token_that_ends_a_turn_is_a_control_token_whatever_the_file_calls_it() {
+    let mut toy = ToyVocabulary::new();
+    let end = toy.add("<end_of_turn>", USER_DEFINED);
+    let strike = toy.add("</s>", USER_DEFINED);
+    let tokenizer = build(&toy);
+    assert!(tokenizer.is_end(end) && tokenizer.is_control(end));
+    assert!(!tokenizer.is_end(strike), "in Gemma it ends HTML's <s>");
+    assert!(!tokenizer.encode("<end_of_turn>", false).unwrap().contains(&end));
+    assert_eq!(tokenizer.encode("</s>", false).unwrap(), [strike]);
 }
 
 #[test]
@@ -288,16 +288,17 @@ fn of_equal_spellings_the_later_one_counts() {
 #[test]
 fn what_does_not_run_is_named() {
     let mut toy = ToyVocabulary::new();
-    toy.pre = "tekken";
+    toy.pre = "babel";
     let error = refusal(&toy.gguf());
     assert!(matches!(error, Error::Unsupported(_)));
     let text = error.to_string();
-    assert!(text.contains("\"tekken\"") && text.contains("qwen2"), "{text}");
+    assert!(text.contains("\"babel\"") && text.contains("qwen2"), "{text}");
 
-    toy.model = "llama";
+    toy.model = "t5";
     let error = refusal(&toy.gguf());
     assert!(matches!(error, Error::Unsupported(_)));
-    assert!(error.to_string().contains("\"llama\""), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("\"t5\"") && text.contains("SentencePiece"), "{text}");
 }
 
 #[test]

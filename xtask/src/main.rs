@@ -8,7 +8,9 @@
 //! error.
 
 mod args;
+mod cache;
 mod chat;
+mod conformance;
 mod error;
 mod fetch;
 mod model;
@@ -35,6 +37,7 @@ fn perform(task: Task) -> Result<()> {
     match task {
         Task::Chat(request) => chat::chat(request),
         Task::Model => model::ensure().map(|path| println!("{}", path.display())),
+        Task::Conformance => conformance::conformance(),
         Task::Test { only } => test::test(&only),
         Task::Help => {
             print!("{}", args::HELP);

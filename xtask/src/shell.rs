@@ -28,7 +28,7 @@ pub(crate) fn python() -> Result<&'static str> {
         .find(|name| succeeds(Command::new(name).args(["-m", "pip", "--version"])))
         .ok_or_else(|| {
             Error::failed(
-                "Python with pip is needed to fetch the model; \
+                "Python with pip is needed to fetch what this command works with; \
                  on Debian: apt-get install python3-pip",
             )
         })

@@ -1,7 +1,7 @@
 //! The fused ops as what they are made of: the CPU twin of each, and what the GPU does where no kernel
 //! fuses them.
 
-use super::{AttentionParams, Backend, Buf, MatmulParams};
+use super::{AttentionParams, Backend, Buf, Gate, HeadBufs, KvBufs, MatmulParams};
 
 /// See [`Backend::norm_matmul`].
 pub(super) fn norm_matmul<B: Backend + ?Sized>(
@@ -24,9 +24,13 @@ pub(super) fn gated_matmul<B: Backend + ?Sized>(
     gate_up: Buf,
     weight: Buf,
     scratch: Buf,
+    gate: Gate,
     p: MatmulParams,
 ) {
-    backend.silu_mul(scratch, gate_up, p.silu_mul());
+    match gate {
+        Gate::Silu => backend.silu_mul(scratch, gate_up, p.silu_mul()),
+        Gate::Gelu => backend.gelu_mul(scratch, gate_up, p.gelu_mul()),
+    }
     backend.matmul(out, scratch, weight, p);
 }
 
@@ -35,10 +39,11 @@ pub(super) fn rope_attention<B: Backend + ?Sized>(
     backend: &mut B,
     out: Buf,
     qkv: Buf,
-    (k_cache, v_cache): (Buf, Buf),
-    rope: Buf,
+    kv: KvBufs,
+    heads: HeadBufs,
+    scratch: Buf,
     p: AttentionParams,
 ) {
-    backend.rope_kv(qkv, k_cache, v_cache, rope, p.rope_kv());
-    backend.attention(out, qkv, k_cache, v_cache, p);
+    backend.rope_kv(scratch, qkv, kv, heads, p.rope_kv());
+    backend.attention(out, scratch, kv, p);
 }

@@ -14,6 +14,33 @@ use crate::{error::Result, gguf::TensorView, tokenizer::Token};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Buf(pub u32);
 
+/// The cache of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvBufs {
+    /// Keys, `[n_kv_heads, n_slots, head_dim]`.
+    pub k: Buf,
+    /// Values, of the same shape.
+    pub v: Buf,
+}
+
+/// What the heads of a layer go through; see [`RopeKvParams`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadBufs {
+    /// Cosine and sine of each pair, `[positions, rope_dim / 2, 2]`; not read where `rope_dim` is 0.
+    pub rope: Buf,
+    /// Norms `[2, head_dim]`, then the bias; not read where the params say that there is neither.
+    pub weights: Buf,
+}
+
+/// The activation of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// `silu_mul`.
+    Silu,
+    /// `gelu_mul`.
+    Gelu,
+}
+
 /// What a [`Backend`] runs on, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -64,12 +91,16 @@ pub trait Backend: Send {
     fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams);
     /// See [`MatmulParams`].
     fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams);
-    /// `rope` holds cosine and sine pairs, `[positions, rope_dim]`; see [`RopeKvParams`].
-    fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams);
+    /// See [`RopeKvParams`].
+    fn rope_kv(&mut self, queries: Buf, qkv: Buf, kv: KvBufs, heads: HeadBufs, p: RopeKvParams);
     /// See [`AttentionParams`].
-    fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams);
+    fn attention(&mut self, out: Buf, queries: Buf, kv: KvBufs, p: AttentionParams);
     /// See [`SiluMulParams`].
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams);
+    /// See [`GeluMulParams`].
+    fn gelu_mul(&mut self, out: Buf, gate_up: Buf, p: GeluMulParams);
+    /// See [`SoftcapParams`].
+    fn softcap(&mut self, x: Buf, p: SoftcapParams);
 
     /// `matmul` of `x` normalised as by `rms_norm` with `norm` and `p.eps`. `scratch` holds
     /// `p.n_tokens` rows of `x`, which a backend may fill or leave alone.
@@ -77,15 +108,31 @@ pub trait Backend: Send {
         compose::norm_matmul(self, out, x, norm, weight, scratch, p);
     }
 
-    /// `matmul` of what `silu_mul` makes of `gate_up`; `p.first_token` is 0. `scratch` is as for
-    /// [`norm_matmul`](Self::norm_matmul).
-    fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        compose::gated_matmul(self, out, gate_up, weight, scratch, p);
+    /// `matmul` of what `silu_mul` or `gelu_mul` makes of `gate_up`; `p.first_token` is 0. `scratch` is
+    /// as for [`norm_matmul`](Self::norm_matmul).
+    fn gated_matmul(
+        &mut self,
+        out: Buf,
+        gate_up: Buf,
+        weight: Buf,
+        scratch: Buf,
+        gate: Gate,
+        p: MatmulParams,
+    ) {
+        compose::gated_matmul(self, out, gate_up, weight, scratch, gate, p);
     }
 
-    /// `rope_kv`, then `attention`. What it leaves in the query heads of `qkv` is not specified.
-    fn rope_attention(&mut self, out: Buf, qkv: Buf, kv: (Buf, Buf), rope: Buf, p: AttentionParams) {
-        compose::rope_attention(self, out, qkv, kv, rope, p);
+    /// `rope_kv`, then `attention`. `scratch` holds the queries, which a backend may fill or leave alone.
+    fn rope_attention(
+        &mut self,
+        out: Buf,
+        qkv: Buf,
+        kv: KvBufs,
+        heads: HeadBufs,
+        scratch: Buf,
+        p: AttentionParams,
+    ) {
+        compose::rope_attention(self, out, qkv, kv, heads, scratch, p);
     }
 
     /// Runs what was recorded and copies the start of `buf` into `out`. The only sync point.

@@ -133,7 +133,8 @@ impl ChatTemplate {
     pub fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<Prompt> {
         messages.iter().try_for_each(|message| self.check(message))?;
         let broken = |_| Error::InvalidArgument("the messages are no JSON".into());
-        let messages = serde_json::to_value(messages).map_err(broken)?;
+        let mut messages = serde_json::to_value(messages).map_err(broken)?;
+        name_thoughts_twice(&mut messages);
         let tools = options.tools.clone().unwrap_or_default();
         let (message_texts, tool_texts) = (messages.to_string(), tools.to_string());
         let fixed = self.controls.spellings().chain([&*self.source, &*message_texts, &*tool_texts]);
@@ -221,6 +222,16 @@ impl ChatTemplate {
     }
 }
 
+/// Gives thoughts their second name, `thinking`, which templates of gpt-oss and LFM2.5 read.
+fn name_thoughts_twice(messages: &mut Json) {
+    let messages = messages.as_array_mut().into_iter().flatten();
+    for message in messages.filter_map(Json::as_object_mut) {
+        if let Some(thought) = message.get("reasoning_content").cloned() {
+            message.shift_insert(0, "thinking".into(), thought);
+        }
+    }
+}
+
 /// An environment that renders as `transformers` would.
 fn environment() -> Result<Environment<'static>> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(broken)?;
@@ -232,6 +243,7 @@ fn environment() -> Result<Environment<'static>> {
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", python::strftime_now);
     environment.add_filter("tojson", python::tojson);
+    environment.add_filter("indent", python::indent);
     environment.add_test("iterable", is_iterable);
     Ok(environment)
 }

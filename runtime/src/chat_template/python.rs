@@ -1,12 +1,16 @@
 //! What chat templates expect of Python and `transformers` beyond Jinja itself.
 
-use std::io::{self, Write};
+mod json;
+
+pub(super) use json::tojson;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use minijinja::Error;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Error, ErrorKind};
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
+
+/// The widest indentation: far beyond what templates use, so that none asks for gigabytes.
+const MAX_INDENT: usize = 64;
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
@@ -34,6 +38,27 @@ pub(super) fn without_generation_tags(source: &str) -> String {
         }
     }
     source
+}
+
+/// The filter `indent(width=4, first=false, blank=false)` as Jinja2 has it: a line end that ends the text
+/// stays. `width` is a number of spaces or the indentation itself.
+pub(super) fn indent(text: &str, width: Option<Value>, arguments: Kwargs) -> Result<String, Error> {
+    let width = match width {
+        Some(width) => width,
+        None => arguments.get::<Option<Value>>("width")?.unwrap_or_else(|| Value::from(4)),
+    };
+    let is_set = |name| Ok::<bool, Error>(arguments.get::<Option<bool>>(name)?.unwrap_or(false));
+    let (first, blank) = (is_set("first")?, is_set("blank")?);
+    arguments.assert_all_used()?;
+    let indentation = match width.as_str() {
+        Some(indentation) => indentation.to_owned(),
+        None => " ".repeat(usize::try_from(width)?.min(MAX_INDENT)),
+    };
+    let lines = text.split('\n').enumerate().map(|(number, line)| {
+        let is_indented = if number == 0 { first } else { blank || !line.is_empty() };
+        format!("{}{line}", if is_indented { &indentation } else { "" })
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// `strftime_now(format)`: the date and time in UTC.
@@ -127,109 +152,6 @@ fn days_in(month: u64, year: u64) -> u64 {
         2 => 28 + u64::from(days_before(year + 1) - days_before(year) == 366),
         4 | 6 | 9 | 11 => 30,
         _ => 31,
-    }
-}
-
-/// The filter `tojson` as `transformers` defines it: Python's `json.dumps(ensure_ascii=False)` with
-/// its spaces after ',' and ':', and an `indent`.
-pub(super) fn tojson(value: Value, options: Kwargs) -> Result<Value, Error> {
-    let indent = options.get("indent")?;
-    // Python's defaults are the ones that templates spell out, if any.
-    for ignored in ["ensure_ascii", "separators", "sort_keys"] {
-        options.get::<Option<Value>>(ignored)?;
-    }
-    options.assert_all_used()?;
-    let mut json = Vec::new();
-    let unserialisable = |_| Error::from(ErrorKind::BadSerialization);
-    value
-        .serialize(&mut Serializer::with_formatter(&mut json, PythonJson::new(indent)))
-        .map_err(unserialisable)?;
-    let json = String::from_utf8(json).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
-    Ok(Value::from_safe_string(json))
-}
-
-/// The white space of Python's `json.dumps`.
-struct PythonJson {
-    indent: Option<usize>,
-    depth: usize,
-    is_empty: bool,
-}
-
-impl PythonJson {
-    fn new(indent: Option<usize>) -> PythonJson {
-        PythonJson { indent, depth: 0, is_empty: true }
-    }
-
-    fn begin<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
-        self.depth += 1;
-        self.is_empty = true;
-        writer.write_all(bracket)
-    }
-
-    fn separate<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        let comma: &[u8] = match (first, self.indent) {
-            (true, _) => b"",
-            (false, None) => b", ",
-            (false, Some(_)) => b",",
-        };
-        writer.write_all(comma)?;
-        self.new_line(writer)
-    }
-
-    fn end<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
-        self.depth -= 1;
-        if !self.is_empty {
-            self.new_line(writer)?;
-        }
-        self.is_empty = false;
-        writer.write_all(bracket)
-    }
-
-    fn new_line<W: ?Sized + Write>(&self, writer: &mut W) -> io::Result<()> {
-        match self.indent {
-            Some(indent) => write!(writer, "\n{:width$}", "", width = indent * self.depth),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Formatter for PythonJson {
-    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.begin(writer, b"[")
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.separate(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
-        self.is_empty = false;
-        Ok(())
-    }
-
-    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.end(writer, b"]")
-    }
-
-    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.begin(writer, b"{")
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.separate(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
-        self.is_empty = false;
-        Ok(())
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.end(writer, b"}")
     }
 }
 

@@ -95,11 +95,13 @@ pub(super) fn nibble_plane(q: &[u8; BLOCK]) -> [u8; BLOCK / 2] {
     std::array::from_fn(|i| q[i] & 15 | q[BLOCK / 2 + i] << 4)
 }
 
-/// Two bits of each quant of two blocks, `shift` from the lowest: byte i holds, from the lowest bits on,
-/// those of quants i and i + 16 of the first block, then of the second.
-pub(super) fn pair_plane(blocks: [&[u8; BLOCK]; 2], shift: u32) -> [u8; BLOCK / 2] {
-    let two = |block: usize, i: usize| (blocks[block][i] >> shift) & 3;
-    std::array::from_fn(|i| two(0, i) | two(0, 16 + i) << 2 | two(1, i) << 4 | two(1, 16 + i) << 6)
+/// Two bits of each of 32 quants, `shift` from the lowest: bits 2 i of byte k are those of quant 4 i + k,
+/// bits 2 i of byte 4 + k those of quant 16 + 4 i + k.
+pub(super) fn pair_plane(q: &[u8; BLOCK], shift: u32) -> [u8; BLOCK / 4] {
+    std::array::from_fn(|at| {
+        let first = at / 4 * 16 + at % 4;
+        (0..4).map(|i| ((q[first + 4 * i] >> shift) & 3) << (2 * i)).sum()
+    })
 }
 
 /// One bit of each of 32 quants, `shift` from the lowest: bit i of byte k is that of quant 4 i + k.

@@ -48,8 +48,8 @@ impl Block<SUPER_BLOCK> for Q2_K {
 
     fn pack(super_block: &[Self], scales: &mut Vec<u8>, quants: &mut Vec<u8>) {
         for block in super_block {
-            for j in (0..BLOCKS).step_by(2) {
-                quants.extend(pair_plane([&block.quants(j), &block.quants(j + 1)], 0));
+            for j in 0..BLOCKS {
+                quants.extend(pair_plane(&block.quants(j), 0));
             }
             scales.extend(block.scales);
         }
@@ -106,8 +106,8 @@ impl Block<SUPER_BLOCK> for Q3_K {
     fn pack(super_block: &[Self], scales: &mut Vec<u8>, quants: &mut Vec<u8>) {
         for block in super_block {
             scales.extend(header([block.d, [0; 2]], block.scales()));
-            for j in (0..BLOCKS).step_by(2) {
-                quants.extend(pair_plane([&block.quants(j), &block.quants(j + 1)], 0));
+            for j in 0..BLOCKS {
+                quants.extend(pair_plane(&block.quants(j), 0));
             }
             for j in 0..BLOCKS {
                 scales.extend(bit_plane(&block.quants(j), 2));
@@ -236,8 +236,8 @@ impl Block<SUPER_BLOCK> for Q6_K {
             for j in 0..BLOCKS {
                 quants.extend(nibble_plane(&block.quants(j)));
             }
-            for j in (0..BLOCKS).step_by(2) {
-                quants.extend(pair_plane([&block.quants(j), &block.quants(j + 1)], 4));
+            for j in 0..BLOCKS {
+                quants.extend(pair_plane(&block.quants(j), 4));
             }
             scales.extend(block.scales);
         }

@@ -63,6 +63,11 @@ impl AnswerText {
         self.splitter.start(tokenizer, prompt);
     }
 
+    /// The next token continues the text of the prompt instead of beginning one.
+    pub(super) fn continue_text(&mut self) {
+        self.decoder = StreamDecoder::in_text();
+    }
+
     /// Takes the next token.
     pub(super) fn push(&mut self, tokenizer: &Tokenizer, token: Token) -> Result<Certain> {
         let was_thinking = self.splitter.is_thinking();

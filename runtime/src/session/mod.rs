@@ -145,7 +145,7 @@ impl Session {
     pub fn start_text(&mut self, text: &str) -> Result<()> {
         let called = Instant::now();
         let tokens = self.encode_plain(text)?;
-        self.begin(&tokens, called)
+        self.begin_within_text(&tokens, called)
     }
 
     /// Begins to continue tokens. An answer in progress is over, a cancellation is taken back, and
@@ -155,7 +155,7 @@ impl Session {
     /// [`Error::ContextFull`] if they do not fit, [`Error::InvalidArgument`] if there are none or one
     /// is beyond the vocabulary. The session is then as it was.
     pub fn start_tokens(&mut self, tokens: &[Token]) -> Result<()> {
-        self.begin(tokens, Instant::now())
+        self.begin_within_text(tokens, Instant::now())
     }
 
     /// Evaluates a part of the prompt, [`Model::BATCH`] tokens at most, or generates one token.
@@ -269,6 +269,13 @@ impl Session {
         self.state = State::Running;
         self.started = called;
         self.stats = Stats { prompt_tokens: tokens.len(), reused_tokens: self.kv.len(), ..Stats::default() };
+        Ok(())
+    }
+
+    /// Begins an answer that continues the text of the prompt.
+    fn begin_within_text(&mut self, tokens: &[Token], called: Instant) -> Result<()> {
+        self.begin(tokens, called)?;
+        self.text.continue_text();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The rules that cut text into words before byte-pair merges, by the name in `tokenizer.ggml.pre`.
 //!
-//! The patterns are those of the models' own `tokenizer.json` files; the names are llama.cpp's.
+//! The patterns are those of the models' own `tokenizer.json` files; the names are those that
+//! llama.cpp's converter writes, several for one pattern.
 
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -16,6 +17,14 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LINE_END: &str = r"[\r\n]";
+const CJK: &str = "[一-龥ࠀ-一가-퟿]+";
+/// DeepSeek's list of the letters that have upper and lower case.
+const CASED_LETTERS: &str = r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+const WIDE_PUNCTUATION: &str = r"\s?[!-/:-~！-／：-～‘-‟　-。]+";
+const DIGITS: &str = r"\p{N}+";
 const ONE_DIGIT: &str = r"\p{N}";
 const FALCON_PUNCTUATION: &str = r"[\p{P}\$\+<=>\^~\|`]+";
 const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
@@ -36,18 +45,22 @@ const fn plain(names: &'static [&'static str], patterns: &'static [&'static str]
     PreTokenizer { names, patterns, ignores_merges: false, adds_bos: false }
 }
 
+/// As Llama 3 has it.
+const fn starting(names: &'static [&'static str], patterns: &'static [&'static str]) -> PreTokenizer {
+    PreTokenizer { names, patterns, ignores_merges: true, adds_bos: true }
+}
+
 const KNOWN: &[PreTokenizer] = &[
-    plain(&["gpt-2", "mpt", "olmo"], &[GPT2]),
-    plain(&["smollm", "starcoder", "refact", "command-r", "codeshell"], &[ONE_DIGIT, GPT2]),
-    PreTokenizer {
-        names: &["llama-bpe", "llama3", "llama-v3"],
-        patterns: &[LLAMA3],
-        ignores_merges: true,
-        adds_bos: true,
-    },
-    plain(&["smaug-bpe", "dbrx"], &[LLAMA3]),
-    plain(&["qwen2", "deepseek-r1-qwen", "stablelm2"], &[QWEN2]),
+    plain(&["gpt-2", "mpt", "olmo", "phi-2", "exaone4", "granite-docling"], &[GPT2]),
+    plain(&["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"], &[ONE_DIGIT, GPT2]),
+    starting(&["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"], &[LLAMA3]),
+    plain(&["smaug-bpe", "dbrx", "chatglm-bpe"], &[LLAMA3]),
+    plain(&["qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan"], &[QWEN2]),
     plain(&["qwen35"], &[QWEN35]),
+    plain(&["gpt-4o", "llama4"], &[GPT4O]),
+    starting(&["tekken"], &[TEKKEN]),
+    plain(&["deepseek-llm"], &[LINE_END, CASED_LETTERS, WIDE_PUNCTUATION, r"\s+$", CJK, DIGITS]),
+    plain(&["deepseek-coder"], &[LINE_END, r"\s?\p{L}+", r"\s?\p{P}+", CJK, ONE_DIGIT]),
     plain(&["falcon"], &[FALCON_PUNCTUATION, GPT2, THREE_DIGITS]),
 ];
 

@@ -2,8 +2,8 @@
 //! thought of speed. A bug that a kernel and its twin share shows here.
 
 use halfbyte::backend::{
-    AttentionParams, Backend, Buf, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams,
-    cpu::Cpu,
+    AttentionParams, Backend, Buf, EmbedParams, GeluMulParams, HeadBufs, KvBufs, MatmulParams, RmsNormParams,
+    SiluMulParams, SoftcapParams, cpu::Cpu,
 };
 use halfbyte::quant::{WeightType, dequantize_tensor};
 use halfbyte_tests::{matrices::random_matrix, random::Random};
@@ -87,13 +87,11 @@ fn rms_norm_follows_its_formula() {
     let (random, cpu) = (&mut Random::new(11), &mut Cpu::new());
     for (n_cols, eps) in [(1, 1e-6), (33, 1e-5), (576, 0.5)] {
         let (x, weight) = (random.values(5 * n_cols, 0.1), random.values(n_cols, 1.0));
-        let [out, x_buf, weight_buf] = [&vec![0.0; 3 * n_cols], &x, &weight].map(|v| buffer(cpu, v));
-        cpu.rms_norm(
-            out,
-            x_buf,
-            weight_buf,
-            RmsNormParams { n_tokens: 3, n_cols: n_cols as u32, first_token: 2, eps },
-        );
+        let [out, added, x_buf, weight_buf] =
+            [&vec![0.0; 3 * n_cols], &vec![2.0; 3 * n_cols], &x, &weight].map(|v| buffer(cpu, v));
+        let p = RmsNormParams { n_tokens: 3, n_cols: n_cols as u32, first_token: 2, eps, accumulate: 0 };
+        cpu.rms_norm(out, x_buf, weight_buf, p);
+        cpu.rms_norm(added, x_buf, weight_buf, RmsNormParams { accumulate: 1, ..p });
         let formula: Vec<f64> = x[2 * n_cols..]
             .chunks_exact(n_cols)
             .flat_map(|x| {
@@ -102,6 +100,8 @@ fn rms_norm_follows_its_formula() {
             })
             .collect();
         assert_agrees(cpu, out, &formula, &format!("rms_norm of {n_cols}, eps {eps}"));
+        let formula: Vec<f64> = formula.iter().map(|v| 2.0 + v).collect();
+        assert_agrees(cpu, added, &formula, &format!("rms_norm of {n_cols}, eps {eps}, added"));
     }
 }
 
@@ -123,103 +123,160 @@ fn silu_mul_follows_its_formula() {
     }
 }
 
-/// A pair of neighbours is a complex number; position `m` multiplies it by `exp(i m f)`.
 #[test]
-fn rope_kv_follows_its_formula() {
-    let (random, cpu) = (&mut Random::new(13), &mut Cpu::new());
-    let [n_tokens, pos, n_heads, n_kv, head_dim, rope_dim, capacity] = [3, 4, 4, 2, 12, 8, 7];
-    let row = (n_heads + 2 * n_kv) * head_dim;
-    let angle = |position: usize, pair: usize| position as f64 * 0.7f64.powi(pair as i32);
-    let turns: Vec<f32> = (0..capacity * rope_dim / 2)
-        .map(|i| angle(i / (rope_dim / 2), i % (rope_dim / 2)))
-        .flat_map(|a| [a.cos() as f32, a.sin() as f32])
-        .collect();
-    let before = random.values(n_tokens * row, 1.0);
-    let cache = vec![0.0; n_kv * capacity * head_dim];
-    let [qkv, k, v, rope] = [&before, &cache, &cache, &turns].map(|values| buffer(cpu, values));
-    let [n, pos_, h, kv, hd, rd, cap] =
-        [n_tokens, pos, n_heads, n_kv, head_dim, rope_dim, capacity].map(|n| n as u32);
-    let p = RopeKvParams {
-        n_tokens: n,
-        pos: pos_,
-        n_heads: h,
-        n_kv_heads: kv,
-        head_dim: hd,
-        rope_dim: rd,
-        kv_capacity: cap,
-    };
-    cpu.rope_kv(qkv, k, v, rope, p);
+fn gelu_mul_and_softcap_follow_their_formulas() {
+    let (random, cpu) = (&mut Random::new(19), &mut Cpu::new());
+    for scale in [1e-3, 1.0, 20.0] {
+        let (n_tokens, n_ff) = (3, 33);
+        let gate_up = random.values(n_tokens * 2 * n_ff, scale);
+        let [out, gate_up_buf] = [&vec![0.0; n_tokens * n_ff], &gate_up].map(|v| buffer(cpu, v));
+        cpu.gelu_mul(out, gate_up_buf, GeluMulParams { n_tokens: n_tokens as u32, n_ff: n_ff as u32 });
+        let value = |t: usize, i: usize| f64::from(gate_up[t * 2 * n_ff + i]);
+        let gelu = |x: f64| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        };
+        let formula: Vec<f64> = (0..n_tokens * n_ff)
+            .map(|i| (i / n_ff, i % n_ff))
+            .map(|(t, i)| gelu(value(t, i)) * value(t, n_ff + i))
+            .collect();
+        assert_agrees(cpu, out, &formula, &format!("gelu_mul of {scale}"));
 
-    let before = |t: usize, head: usize, i: usize| f64::from(before[t * row + head * head_dim + i]);
-    let turned = |t: usize, head: usize, i: usize| {
-        if i >= rope_dim {
-            return before(t, head, i);
-        }
-        let (re, im) = (before(t, head, i / 2 * 2), before(t, head, i / 2 * 2 + 1));
-        let (sin, cos) = angle(pos + t, i / 2).sin_cos();
-        if i.is_multiple_of(2) { re * cos - im * sin } else { re * sin + im * cos }
-    };
-    let (mut queries, mut keys, mut values) = (Vec::new(), vec![0.0; cache.len()], vec![0.0; cache.len()]);
-    for t in 0..n_tokens {
-        for i in 0..row {
-            let (head, i) = (i / head_dim, i % head_dim);
-            queries.push(if head < n_heads { turned(t, head, i) } else { before(t, head, i) });
-        }
-        for head in 0..n_kv {
-            for i in 0..head_dim {
-                let at = (head * capacity + pos + t) * head_dim + i;
-                keys[at] = turned(t, n_heads + head, i);
-                values[at] = before(t, n_heads + n_kv + head, i);
-            }
-        }
+        let x_buf = buffer(cpu, &gate_up);
+        cpu.softcap(x_buf, SoftcapParams { n: gate_up.len() as u32, cap: 5.0 });
+        let formula: Vec<f64> = gate_up.iter().map(|x| 5.0 * (f64::from(*x) / 5.0).tanh()).collect();
+        assert_agrees(cpu, x_buf, &formula, &format!("softcap of {scale}"));
     }
-    assert_agrees(cpu, qkv, &queries, "rope_kv, queries");
-    assert_agrees(cpu, k, &keys, "rope_kv, keys");
-    assert_agrees(cpu, v, &values, "rope_kv, values");
+}
+
+/// The heads of some rows after each step that the params name, in f64.
+struct Heads<'a> {
+    p: AttentionParams,
+    qkv: &'a [f32],
+    weights: &'a [f32],
+    /// Angle of a pair at a position.
+    angle: fn(usize, usize) -> f64,
+}
+
+impl Heads<'_> {
+    /// With the bias.
+    fn biased(&self, t: usize, head: usize) -> Vec<f64> {
+        let n = self.p.head_dim as usize;
+        let heads = (self.p.n_heads + 2 * self.p.n_kv_heads) as usize;
+        let value = |i: usize| {
+            let bias = if self.p.has_bias == 1 { self.weights[2 * n + head * n + i] } else { 0.0 };
+            f64::from(self.qkv[(t * heads + head) * n + i]) + f64::from(bias)
+        };
+        (0..n).map(value).collect()
+    }
+
+    /// With bias, norm and rotation. A pair is a complex number; position `m` multiplies it by
+    /// `exp(i m f)`.
+    fn rotated(&self, t: usize, head: usize) -> Vec<f64> {
+        let mut values = self.biased(t, head);
+        let n = values.len();
+        if self.p.has_norm == 1 {
+            let square: f64 = values.iter().map(|v| v * v).sum();
+            let rms = (square / n as f64 + f64::from(self.p.eps)).sqrt();
+            let weights = &self.weights[if head < self.p.n_heads as usize { 0 } else { n }..];
+            values.iter_mut().zip(weights).for_each(|(v, w)| *v *= f64::from(*w) / rms);
+        }
+        let rope_dim = self.p.rope_dim as usize;
+        let before = values.clone();
+        for pair in 0..rope_dim / 2 {
+            let [a, b] =
+                if self.p.halves == 1 { [pair, pair + rope_dim / 2] } else { [2 * pair, 2 * pair + 1] };
+            let (sin, cos) = (self.angle)(self.p.pos as usize + t, pair).sin_cos();
+            values[a] = before[a] * cos - before[b] * sin;
+            values[b] = before[a] * sin + before[b] * cos;
+        }
+        values
+    }
+}
+
+/// Params that differ in what heads and scores go through: position, tokens, heads, elements of a head,
+/// those that are rotated, and the flags in the order of the fields.
+fn head_params() -> Vec<AttentionParams> {
+    let base = AttentionParams { eps: 1e-3, scale: 0.3, window: u32::MAX, ..Default::default() };
+    let of = |pos: u32, n_tokens: u32, [n_heads, n_kv_heads, head_dim]: [u32; 3], p: AttentionParams| {
+        let n_slots = (pos + n_tokens).min(p.window.saturating_add(n_tokens - 1)) + 2;
+        AttentionParams { pos, n_tokens, n_heads, n_kv_heads, head_dim, n_slots, ..p }
+    };
+    vec![
+        of(0, 1, [1, 1, 4], base),
+        of(0, 5, [4, 2, 16], AttentionParams { rope_dim: 8, ..base }),
+        of(65, 3, [6, 2, 20], AttentionParams { rope_dim: 16, halves: 1, ..base }),
+        of(300, 2, [7, 1, 64], AttentionParams { has_norm: 1, ..base }),
+        of(9, 4, [4, 2, 12], AttentionParams { rope_dim: 12, has_bias: 1, ..base }),
+        of(33, 3, [2, 1, 32], AttentionParams { softcap: 1.5, ..base }),
+        of(50, 1, [2, 2, 8], AttentionParams { window: 1, ..base }),
+        of(40, 7, [2, 2, 8], AttentionParams { window: 9, ..base }),
+        AttentionParams {
+            rope_dim: 24,
+            halves: 1,
+            has_norm: 1,
+            has_bias: 1,
+            softcap: 2.0,
+            ..of(100, 30, [6, 2, 32], AttentionParams { window: 17, ..base })
+        },
+    ]
 }
 
 #[test]
-fn attention_follows_its_formula() {
-    let (random, cpu) = (&mut Random::new(14), &mut Cpu::new());
-    for (pos, n_tokens, [n_heads, n_kv, head_dim]) in
-        [(0, 1, [1, 1, 4]), (0, 5, [4, 2, 16]), (65, 3, [6, 2, 20]), (300, 2, [7, 1, 64])]
-    {
-        let capacity = pos + n_tokens + 2;
+fn rope_kv_and_attention_follow_their_formulas() {
+    let random = &mut Random::new(13);
+    for p in head_params() {
+        let cpu = &mut Cpu::new();
+        let [n_tokens, pos, n_heads, n_kv, head_dim, rope_dim, n_slots] =
+            [p.n_tokens, p.pos, p.n_heads, p.n_kv_heads, p.head_dim, p.rope_dim, p.n_slots]
+                .map(|n| n as usize);
+        let angle = |position: usize, pair: usize| position as f64 * 0.7f64.powi(pair as i32);
+        let pairs =
+            (0..(pos + n_tokens) * (rope_dim / 2)).map(|i| angle(i / (rope_dim / 2), i % (rope_dim / 2)));
+        let turns: Vec<f32> = pairs.flat_map(|a| [a.cos() as f32, a.sin() as f32]).collect();
         let row = (n_heads + 2 * n_kv) * head_dim;
-        let qkv = random.values(n_tokens * row, 4.0);
-        let [k, v] = [1.0, 1.0].map(|scale| random.values(n_kv * capacity * head_dim, scale));
-        let [qkv_buf, k_buf, v_buf, out] =
-            [&qkv, &k, &v, &vec![0.0; n_tokens * n_heads * head_dim]].map(|values| buffer(cpu, values));
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        let [n, pos_, h, kv, hd, cap] = [n_tokens, pos, n_heads, n_kv, head_dim, capacity].map(|n| n as u32);
-        let p = AttentionParams {
-            n_tokens: n,
-            pos: pos_,
-            n_heads: h,
-            n_kv_heads: kv,
-            head_dim: hd,
-            kv_capacity: cap,
-            scale,
-            rope_dim: 0,
-        };
-        cpu.attention(out, qkv_buf, k_buf, v_buf, p);
+        let qkv = random.values(n_tokens * row, 2.0);
+        let weights = random.values(2 * head_dim + row, 1.0);
+        let [k_before, v_before] = [1.0, 1.0].map(|scale| random.values(n_kv * n_slots * head_dim, scale));
+        let out = vec![0.0; n_tokens * n_heads * head_dim];
+        let [qkv_buf, rope, weights_buf, k, v, scratch, out] =
+            [&qkv, &turns, &weights, &k_before, &v_before, &out, &out].map(|values| buffer(cpu, values));
+        let (kv, heads) = (KvBufs { k, v }, HeadBufs { rope, weights: weights_buf });
+        cpu.rope_attention(out, qkv_buf, kv, heads, scratch, p);
 
-        let mut formula = Vec::new();
-        for t in 0..n_tokens {
-            for head in 0..n_heads {
-                let q = &qkv[t * row + head * head_dim..][..head_dim];
-                let kv_head = head * n_kv / n_heads;
-                let at = |position: usize| (kv_head * capacity + position) * head_dim;
-                let weights: Vec<f64> = (0..=pos + t)
-                    .map(|position| (dot(q, &k[at(position)..][..head_dim]) * f64::from(scale)).exp())
-                    .collect();
-                let total: f64 = weights.iter().sum();
-                formula.extend((0..head_dim).map(|i| {
-                    let seen = weights.iter().enumerate();
-                    seen.map(|(position, w)| w / total * f64::from(v[at(position) + i])).sum::<f64>()
-                }));
-            }
+        let formula = Heads { p, qkv: &qkv, weights: &weights, angle };
+        let [mut keys, mut values] =
+            [&k_before, &v_before].map(|v| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+        let at = |head: usize, position: usize| (head * n_slots + position % n_slots) * head_dim;
+        for (t, head) in (0..n_tokens).flat_map(|t| (0..n_kv).map(move |head| (t, head))) {
+            let at = at(head, pos + t);
+            keys[at..at + head_dim].copy_from_slice(&formula.rotated(t, n_heads + head));
+            values[at..at + head_dim].copy_from_slice(&formula.biased(t, n_heads + n_kv + head));
         }
-        assert_agrees(cpu, out, &formula, &format!("attention at {pos}, head {head_dim}"));
+        assert_agrees(cpu, k, &keys, &format!("keys of {p:?}"));
+        assert_agrees(cpu, v, &values, &format!("values of {p:?}"));
+
+        let mut sums = Vec::new();
+        for (t, head) in (0..n_tokens).flat_map(|t| (0..n_heads).map(move |head| (t, head))) {
+            let query = formula.rotated(t, head);
+            let kv_head = head * n_kv / n_heads;
+            let sees = |position: usize| position + (p.window as usize) > pos + t;
+            let seen: Vec<(f64, usize)> = (0..=pos + t)
+                .filter(|position| sees(*position))
+                .map(|position| at(kv_head, position))
+                .map(|at| {
+                    let key = &keys[at..at + head_dim];
+                    let score = query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() * f64::from(p.scale);
+                    let cap = f64::from(p.softcap);
+                    (if cap > 0.0 { cap * (score / cap).tanh() } else { score }.exp(), at)
+                })
+                .collect();
+            let total: f64 = seen.iter().map(|(weight, _)| weight).sum();
+            sums.extend(
+                (0..head_dim)
+                    .map(|i| seen.iter().map(|(weight, at)| weight / total * values[at + i]).sum::<f64>()),
+            );
+        }
+        assert_agrees(cpu, out, &sums, &format!("attention of {p:?}"));
     }
 }

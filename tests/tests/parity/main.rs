@@ -38,8 +38,10 @@ fn check_weights(table: &mut Table) {
 fn check_all(table: &mut Table) {
     check_weights(table);
     elements::rms_norm(table);
-    elements::rope_kv(table);
     elements::silu_mul(table);
+    elements::gelu_mul(table);
+    elements::softcap(table);
+    attention::rope_kv(table);
     attention::attention(table);
     attention::rope_attention(table);
 }

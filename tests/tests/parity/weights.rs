@@ -1,6 +1,6 @@
 //! The ops that read weights: `embed` and `matmul`.
 
-use halfbyte::backend::{EmbedParams, MatmulParams};
+use halfbyte::backend::{EmbedParams, Gate, MatmulParams};
 use halfbyte::gguf::TensorView;
 use halfbyte::quant::{BLOCK, WeightType, dequantize_tensor};
 use halfbyte_tests::{matrices::random_matrix, random::Random};
@@ -100,7 +100,7 @@ enum Input {
     /// `norm_matmul`: activations that are normalised first.
     Normed,
     /// `gated_matmul`: activations whose first half gates the second.
-    Gated,
+    Gated(Gate),
 }
 
 /// One product of a matrix.
@@ -122,7 +122,7 @@ impl Product<'_> {
     /// Over the shapes of `out`: just the rows; a stretch of it, added to what is there.
     fn check_both(self, table: &mut Table, random: &mut Random) {
         self.check(table, random);
-        let first_token = if self.input == Input::Gated { 0 } else { 2 };
+        let first_token = if matches!(self.input, Input::Gated(_)) { 0 } else { 2 };
         Product { margins: [5, 3], accumulate: true, first_token, ..self }.check(table, random);
     }
 
@@ -141,7 +141,7 @@ impl Product<'_> {
             first_token: first_token as u32,
             eps: 1e-5,
         };
-        let x_cols = if input == Input::Gated { 2 * cols } else { cols };
+        let x_cols = if matches!(input, Input::Gated(_)) { 2 * cols } else { cols };
         let x = table.buffer(&random.values((first_token + n_tokens) * x_cols, scale));
         let norm = table.buffer(&random.values(cols, 1.0));
         let scratch = table.buffer(&random.values(n_tokens * cols, 1.0));
@@ -150,7 +150,7 @@ impl Product<'_> {
         table.run(|backend, i| match input {
             Input::Plain => backend.matmul(out[i], x[i], weights[i], p),
             Input::Normed => backend.norm_matmul(out[i], x[i], norm[i], weights[i], scratch[i], p),
-            Input::Gated => backend.gated_matmul(out[i], x[i], weights[i], scratch[i], p),
+            Input::Gated(gate) => backend.gated_matmul(out[i], x[i], weights[i], scratch[i], gate, p),
         });
         let shape = format_args!("{rows} x {cols}, {n_tokens} tokens, accumulate {accumulate}");
         let typical = cols as f64 * mean_square * self.input_square();
@@ -164,7 +164,8 @@ impl Product<'_> {
         match self.input {
             Input::Plain => "matmul",
             Input::Normed => "norm_matmul",
-            Input::Gated => "gated_matmul",
+            Input::Gated(Gate::Silu) => "gated_matmul",
+            Input::Gated(Gate::Gelu) => "gated_matmul, GELU",
         }
     }
 
@@ -174,8 +175,8 @@ impl Product<'_> {
         match self.input {
             Input::Plain => square,
             Input::Normed => square / (square + 1e-5) / 3.0,
-            // Half of the gates are open; where all are small, silu halves them.
-            Input::Gated => square * square / 4.0,
+            // Half of the gates are open; where all are small, silu and gelu halve them.
+            Input::Gated(_) => square * square / 4.0,
         }
     }
 }
@@ -202,7 +203,7 @@ pub(crate) fn matmul(table: &mut Table) {
 pub(crate) fn large_matmul(table: &mut Table) {
     let random = &mut Random::new(21);
     for ty in [WeightType::Q4_1, WeightType::Q8_0, WeightType::F16] {
-        for input in [Input::Plain, Input::Normed, Input::Gated] {
+        for input in [Input::Plain, Input::Normed, Input::Gated(Gate::Silu)] {
             sizes(table, random, (ty, input), [2049, 2080], &[1], 1.0);
         }
     }
@@ -213,12 +214,14 @@ pub(crate) fn fused_matmul(table: &mut Table) {
     let random = &mut Random::new(15);
     for ty in WeightType::ALL {
         let width = usize::next_multiple_of(576, ty.block());
-        for input in [Input::Normed, Input::Gated] {
+        for input in [Input::Normed, Input::Gated(Gate::Silu)] {
             for rows in rows(ty).step_by(2) {
                 for cols in cols(ty) {
                     sizes(table, random, (ty, input), [rows, cols], &[1, 2], 1.0);
                 }
             }
+        }
+        for input in [Input::Normed, Input::Gated(Gate::Silu), Input::Gated(Gate::Gelu)] {
             sizes(table, random, (ty, input), [65, width], &[1, 9, 128], 1.0);
             sizes(table, random, (ty, input), [33, width], &[1, 9], 1e4);
             sizes(table, random, (ty, input), [33, width], &[1, 9], 1e-4);
@@ -267,7 +270,7 @@ pub(crate) fn stacks(table: &mut Table) {
         let tensors: Vec<TensorView> =
             stack.iter().map(|(ty, rows)| random_matrix(random, *ty, [*rows, cols], 1.0)).collect();
         let matrix = &Matrix::upload(table, &tensors);
-        for input in [Input::Plain, Input::Normed, Input::Gated] {
+        for input in [Input::Plain, Input::Normed, Input::Gated(Gate::Silu)] {
             for n_tokens in [1, 2, 9, 17] {
                 let (class, margins, accumulate, scale) = ("stacks of tensors", [0, 0], false, 1.0);
                 Product { class, matrix, input, n_tokens, first_token: 0, margins, accumulate, scale }

@@ -5,8 +5,8 @@
 pub mod ops;
 
 use super::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
-    SiluMulParams,
+    AttentionParams, Backend, Buf, Device, EmbedParams, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
+    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams,
 };
 use crate::{
     error::{Error, Result},
@@ -141,22 +141,31 @@ impl Backend for Cpu {
         self.write_op(out, |cpu, out| ops::matmul(out, cpu.f32(x), cpu.matrix(weight), p));
     }
 
-    fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
-        let (mut q, mut k, mut v) = (self.take(qkv), self.take(k_cache), self.take(v_cache));
-        ops::rope_kv(&mut q, &mut k, &mut v, self.f32(rope), p);
-        self.put(qkv, q);
-        self.put(k_cache, k);
-        self.put(v_cache, v);
+    fn rope_kv(&mut self, queries: Buf, qkv: Buf, kv: KvBufs, heads: HeadBufs, p: RopeKvParams) {
+        let (mut q, mut k, mut v) = (self.take(queries), self.take(kv.k), self.take(kv.v));
+        let (rope, weights) = (self.f32(heads.rope), self.f32(heads.weights));
+        ops::rope_kv(&mut q, &mut k, &mut v, self.f32(qkv), rope, weights, p);
+        self.put(queries, q);
+        self.put(kv.k, k);
+        self.put(kv.v, v);
     }
 
-    fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams) {
+    fn attention(&mut self, out: Buf, queries: Buf, kv: KvBufs, p: AttentionParams) {
         self.write_op(out, |cpu, out| {
-            ops::attention(out, cpu.f32(qkv), cpu.f32(k_cache), cpu.f32(v_cache), p);
+            ops::attention(out, cpu.f32(queries), cpu.f32(kv.k), cpu.f32(kv.v), p);
         });
     }
 
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams) {
         self.write_op(out, |cpu, out| ops::silu_mul(out, cpu.f32(gate_up), p));
+    }
+
+    fn gelu_mul(&mut self, out: Buf, gate_up: Buf, p: GeluMulParams) {
+        self.write_op(out, |cpu, out| ops::gelu_mul(out, cpu.f32(gate_up), p));
+    }
+
+    fn softcap(&mut self, x: Buf, p: SoftcapParams) {
+        self.write_op(x, |_, x| ops::softcap(x, p));
     }
 
     fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()> {

@@ -4,7 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::super::{AttentionParams, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams};
+use super::super::{
+    AttentionParams, EmbedParams, GeluMulParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams,
+    SoftcapParams,
+};
 use crate::{gguf::TensorView, quant::WeightType, tokenizer::Token};
 
 /// Rows of a weight that one task computes.
@@ -46,7 +49,8 @@ pub fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], p: RmsNormParams) {
         let mean = x.iter().map(|v| v * v).sum::<f32>() / n as f32;
         let scale = 1.0 / (mean + p.eps).sqrt();
         for ((o, x), w) in out.iter_mut().zip(x).zip(weight) {
-            *o = x * scale * w;
+            let v = x * scale * w;
+            *o = if p.accumulate == 1 { *o + v } else { v };
         }
     }
 }
@@ -106,61 +110,103 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// See [`RopeKvParams`].
-pub fn rope_kv(qkv: &mut [f32], k_cache: &mut [f32], v_cache: &mut [f32], rope: &[f32], p: RopeKvParams) {
-    let (head_dim, rope_dim) = (p.head_dim as usize, p.rope_dim as usize);
+pub fn rope_kv(
+    queries: &mut [f32],
+    k_cache: &mut [f32],
+    v_cache: &mut [f32],
+    qkv: &[f32],
+    rope: &[f32],
+    heads: &[f32],
+    p: RopeKvParams,
+) {
+    let (head_dim, rope_dim, n_slots) = (p.head_dim as usize, p.rope_dim as usize, p.n_slots as usize);
     let (n_heads, n_kv_heads) = (p.n_heads as usize, p.n_kv_heads as usize);
-    let heads = n_heads + 2 * n_kv_heads;
-    for (t, row) in qkv.chunks_exact_mut(heads * head_dim).take(p.n_tokens as usize).enumerate() {
+    let (norms, bias) = heads.split_at(heads.len().min(2 * head_dim));
+    for (t, row) in
+        qkv.chunks_exact((n_heads + 2 * n_kv_heads) * head_dim).take(p.n_tokens as usize).enumerate()
+    {
         let position = p.pos as usize + t;
         let turns = &rope[position * rope_dim..][..rope_dim];
-        for (h, head) in row.chunks_exact_mut(head_dim).enumerate() {
-            if h < n_heads {
-                rotate(head, turns);
-                continue;
-            }
+        for (h, head) in row.chunks_exact(head_dim).enumerate() {
+            let kv_at = |kv_head: usize| (kv_head * n_slots + position % n_slots) * head_dim;
+            let is_key = h >= n_heads;
             let is_value = h >= n_heads + n_kv_heads;
-            let kv_head = (h - n_heads) % n_kv_heads;
-            let at = (kv_head * p.kv_capacity as usize + position) * head_dim;
-            let cache = if is_value { &mut *v_cache } else { &mut *k_cache };
-            let cached = &mut cache[at..at + head_dim];
-            cached.copy_from_slice(head);
+            let out = match (is_key, is_value) {
+                (false, _) => &mut queries[(t * n_heads + h) * head_dim..],
+                (true, false) => &mut k_cache[kv_at(h - n_heads)..],
+                (true, true) => &mut v_cache[kv_at(h - n_heads - n_kv_heads)..],
+            };
+            let out = &mut out[..head_dim];
+            out.copy_from_slice(head);
+            if p.has_bias == 1 {
+                out.iter_mut().zip(&bias[h * head_dim..]).for_each(|(o, b)| *o += b);
+            }
+            if !is_value && p.has_norm == 1 {
+                norm_head(out, &norms[usize::from(is_key) * head_dim..], p.eps);
+            }
             if !is_value {
-                rotate(cached, turns);
+                rotate(&mut out[..rope_dim], turns, p.halves == 1);
             }
         }
     }
 }
 
-/// Turns each pair of neighbours by its angle, given as cosine and sine.
-fn rotate(head: &mut [f32], turns: &[f32]) {
-    for (pair, turn) in head.as_chunks_mut::<2>().0.iter_mut().zip(turns.as_chunks::<2>().0) {
-        let ([x, y], [cos, sin]) = (*pair, *turn);
-        *pair = [x * cos - y * sin, x * sin + y * cos];
+fn norm_head(head: &mut [f32], weight: &[f32], eps: f32) {
+    let scale = 1.0 / (head.iter().map(|v| v * v).sum::<f32>() / head.len() as f32 + eps).sqrt();
+    head.iter_mut().zip(weight).for_each(|(v, w)| *v *= scale * w);
+}
+
+/// Turns each pair of elements by its angle, given as cosine and sine.
+fn rotate(head: &mut [f32], turns: &[f32], halves: bool) {
+    for (i, [cos, sin]) in turns.as_chunks::<2>().0.iter().enumerate() {
+        let [a, b] = if halves { [i, i + head.len() / 2] } else { [2 * i, 2 * i + 1] };
+        let (x, y) = (head[a], head[b]);
+        head[a] = x * cos - y * sin;
+        head[b] = x * sin + y * cos;
     }
 }
 
 /// See [`AttentionParams`].
-pub fn attention(out: &mut [f32], qkv: &[f32], k_cache: &[f32], v_cache: &[f32], p: AttentionParams) {
-    let (head_dim, n_heads) = (p.head_dim as usize, p.n_heads as usize);
+pub fn attention(out: &mut [f32], queries: &[f32], k_cache: &[f32], v_cache: &[f32], p: AttentionParams) {
+    let (head_dim, n_heads, n_slots) = (p.head_dim as usize, p.n_heads as usize, p.n_slots as usize);
     let group = n_heads / p.n_kv_heads as usize;
-    let row = (n_heads + 2 * p.n_kv_heads as usize) * head_dim;
-    let out = &mut out[..p.n_tokens as usize * n_heads * head_dim];
-    out.par_chunks_mut(head_dim).enumerate().for_each_init(Vec::new, |scores, (i, out)| {
+    let n = p.n_tokens as usize * n_heads * head_dim;
+    let heads = out[..n].par_chunks_mut(head_dim).zip(queries[..n].par_chunks(head_dim)).enumerate();
+    heads.for_each_init(Vec::new, |scores, (i, (out, q))| {
         let (t, h) = (i / n_heads, i % n_heads);
-        let n = p.pos as usize + t + 1;
-        let cache = h / group * p.kv_capacity as usize * head_dim;
-        let q = &qkv[t * row + h * head_dim..][..head_dim];
-        let (k, v) = (&k_cache[cache..][..n * head_dim], &v_cache[cache..][..n * head_dim]);
-        attend(out, q, k, v, p.scale, scores);
+        let end = p.pos as usize + t + 1;
+        let begin = end - end.min(p.window as usize);
+        let cache = h / group * n_slots * head_dim..(h / group + 1) * n_slots * head_dim;
+        let cache = [&k_cache[cache.clone()], &v_cache[cache]];
+        attend(out, q, cache, slots(begin, end, n_slots), [p.scale, p.softcap], scores);
     });
 }
 
-/// One query head over the positions in `k` and `v`; `scores` is scratch.
+/// The slots of the positions `begin..end` of a cache, in order: one stretch, or two where they wrap.
+fn slots(begin: usize, end: usize, n_slots: usize) -> [std::ops::Range<usize>; 2] {
+    let first = begin % n_slots;
+    let n = end - begin;
+    let unwrapped = n.min(n_slots - first);
+    [first..first + unwrapped, 0..n - unwrapped]
+}
+
+/// One query head over stretches of positions in the keys and values; `scores` is scratch.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2+fma"))]
-fn attend(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], scale: f32, scores: &mut Vec<f32>) {
+fn attend(
+    out: &mut [f32],
+    q: &[f32],
+    [k, v]: [&[f32]; 2],
+    stretches: [std::ops::Range<usize>; 2],
+    [scale, cap]: [f32; 2],
+    scores: &mut Vec<f32>,
+) {
+    let n = q.len();
     scores.clear();
-    for k in k.chunks_exact(q.len()) {
-        scores.push(dot(q, k) * scale);
+    for stretch in &stretches {
+        for k in k[stretch.start * n..stretch.end * n].chunks_exact(n) {
+            let score = dot(q, k) * scale;
+            scores.push(if cap > 0.0 { cap * (score / cap).tanh() } else { score });
+        }
     }
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0;
@@ -169,9 +215,13 @@ fn attend(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], scale: f32, scores: 
         total += *s;
     }
     out.fill(0.0);
-    for (v, s) in v.chunks_exact(q.len()).zip(scores.iter()) {
-        for (o, v) in out.iter_mut().zip(v) {
-            *o += s * v;
+    let mut scores = scores.iter();
+    for stretch in &stretches {
+        // The stretch leads, so that no score is taken for a position that is not there.
+        for (v, s) in v[stretch.start * n..stretch.end * n].chunks_exact(n).zip(scores.by_ref()) {
+            for (o, v) in out.iter_mut().zip(v) {
+                *o += s * v;
+            }
         }
     }
     out.iter_mut().for_each(|o| *o /= total);
@@ -187,4 +237,25 @@ pub fn silu_mul(out: &mut [f32], gate_up: &[f32], p: SiluMulParams) {
             *o = g / (1.0 + (-g).exp()) * u;
         }
     }
+}
+
+/// See [`GeluMulParams`].
+pub fn gelu_mul(out: &mut [f32], gate_up: &[f32], p: GeluMulParams) {
+    let n = p.n_ff as usize;
+    let rows = gate_up.chunks_exact(2 * n).take(p.n_tokens as usize);
+    for (out, row) in out.chunks_exact_mut(n).zip(rows) {
+        let (gate, up) = row.split_at(n);
+        for ((o, g), u) in out.iter_mut().zip(gate).zip(up) {
+            *o = g / (1.0 + (-TWO_SQRT_2_BY_PI * (g + 0.044715 * g * g * g)).exp()) * u;
+        }
+    }
+}
+
+/// `2 sqrt(2 / pi)`, of the tanh form of GELU.
+const TWO_SQRT_2_BY_PI: f32 = 1.595_769;
+
+/// See [`SoftcapParams`].
+pub fn softcap(x: &mut [f32], p: SoftcapParams) {
+    let x = &mut x[..p.n as usize];
+    x.par_chunks_mut(4096).for_each(|x| x.iter_mut().for_each(|v| *v = p.cap * (*v / p.cap).tanh()));
 }

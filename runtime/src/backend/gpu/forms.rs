@@ -2,7 +2,7 @@
 
 use super::{context::Context, pipelines::Form};
 use crate::{
-    backend::{AttentionParams, MatmulParams},
+    backend::{AttentionParams, Gate, MatmulParams},
     quant::WeightType,
 };
 
@@ -24,8 +24,20 @@ pub(super) enum Input {
     Plain = 0,
     /// The activations normalised on the way in.
     Normed = 1,
-    /// The first half gates the second.
+    /// The first half gates the second, through SiLU.
     Gated = 2,
+    /// The same through GELU.
+    GeluGated = 3,
+}
+
+impl Input {
+    /// The input that a gate makes.
+    pub(super) fn gated(gate: Gate) -> Input {
+        match gate {
+            Gate::Silu => Input::Gated,
+            Gate::Gelu => Input::GeluGated,
+        }
+    }
 }
 
 /// A form, and how much of the work one workgroup takes along x and y.
@@ -105,7 +117,7 @@ pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
 
 /// The form that rotates, writes the cache and attends at once, where there is one.
 pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams) -> Option<Tiled> {
-    let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1 && p.rope_dim.is_multiple_of(4))?;
+    let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1)?;
     let heads = heads_of(p);
     let kernel = if ctx.int64 { "rope_attention_subgroup_u64" } else { "rope_attention_subgroup" };
     let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n)];

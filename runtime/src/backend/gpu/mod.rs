@@ -12,8 +12,8 @@ mod uniforms;
 mod words;
 
 use super::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, MatmulParams, RmsNormParams, RopeKvParams,
-    SiluMulParams, compose,
+    AttentionParams, Backend, Buf, Device, EmbedParams, Gate, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
+    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams, compose,
 };
 use crate::{
     error::{Error, Result},
@@ -29,6 +29,11 @@ use words::Words;
 
 /// The buffer of token ids; those of other buffers count up from here.
 const TOKENS_ID: u32 = 0;
+
+/// Lanes that `rope_kv` gives to a head; the constant LANES of the kernel.
+const ROPE_KV_LANES: u32 = 8;
+/// Workgroups of `softcap` at most, whose lanes take several elements each then.
+const SOFTCAP_GROUPS: u32 = 1024;
 
 /// How to open the GPU; the default is right except in tests.
 #[derive(Clone, Copy, Debug)]
@@ -283,38 +288,65 @@ impl Backend for Gpu {
         compose::norm_matmul(self, out, x, norm, weight, scratch, p);
     }
 
-    fn gated_matmul(&mut self, out: Buf, gate_up: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
+    fn gated_matmul(
+        &mut self,
+        out: Buf,
+        gate_up: Buf,
+        weight: Buf,
+        scratch: Buf,
+        gate: Gate,
+        p: MatmulParams,
+    ) {
         if forms::is_matvec(&self.ctx, &p) {
-            return self.record_matmul(out, gate_up, gate_up, weight, Input::Gated, p);
+            return self.record_matmul(out, gate_up, gate_up, weight, Input::gated(gate), p);
         }
-        compose::gated_matmul(self, out, gate_up, weight, scratch, p);
+        compose::gated_matmul(self, out, gate_up, weight, scratch, gate, p);
     }
 
-    fn rope_kv(&mut self, qkv: Buf, k_cache: Buf, v_cache: Buf, rope: Buf, p: RopeKvParams) {
-        let lanes = p.n_tokens * (p.n_heads + 2 * p.n_kv_heads) * (p.head_dim / 2);
-        let groups = [lanes.div_ceil(64), 1, 1];
-        self.record(Form::plain("rope_kv"), bytemuck::bytes_of(&p), [qkv, k_cache, v_cache, rope], groups);
+    fn rope_kv(&mut self, queries: Buf, qkv: Buf, kv: KvBufs, heads: HeadBufs, p: RopeKvParams) {
+        let lanes = p.n_tokens * (p.n_heads + 2 * p.n_kv_heads) * ROPE_KV_LANES;
+        let bufs = [qkv, kv.k, kv.v, heads.rope, heads.weights, queries];
+        self.record(Form::plain("rope_kv"), bytemuck::bytes_of(&p), bufs, [lanes.div_ceil(64), 1, 1]);
     }
 
-    fn attention(&mut self, out: Buf, qkv: Buf, k_cache: Buf, v_cache: Buf, p: AttentionParams) {
+    fn attention(&mut self, out: Buf, queries: Buf, kv: KvBufs, p: AttentionParams) {
         let tiled = forms::attention(&self.ctx, &p);
         let groups = [p.n_heads / tiled.x, p.n_tokens.div_ceil(tiled.y), 1];
-        self.record(tiled.form, bytemuck::bytes_of(&p), [qkv, k_cache, v_cache, out], groups);
+        self.record(tiled.form, bytemuck::bytes_of(&p), [queries, kv.k, kv.v, out], groups);
     }
 
-    fn rope_attention(&mut self, out: Buf, qkv: Buf, kv: (Buf, Buf), rope: Buf, p: AttentionParams) {
+    fn rope_attention(
+        &mut self,
+        out: Buf,
+        qkv: Buf,
+        kv: KvBufs,
+        heads: HeadBufs,
+        scratch: Buf,
+        p: AttentionParams,
+    ) {
         match forms::rope_attention(&self.ctx, &p) {
             Some(tiled) => {
                 let groups = [p.n_heads / tiled.x, 1, 1];
-                self.record(tiled.form, bytemuck::bytes_of(&p), [qkv, kv.0, kv.1, out, rope], groups);
+                let bufs = [qkv, kv.k, kv.v, out, heads.rope, heads.weights];
+                self.record(tiled.form, bytemuck::bytes_of(&p), bufs, groups);
             }
-            None => compose::rope_attention(self, out, qkv, kv, rope, p),
+            None => compose::rope_attention(self, out, qkv, kv, heads, scratch, p),
         }
     }
 
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams) {
         let groups = [(p.n_tokens * p.n_ff).div_ceil(64), 1, 1];
         self.record(Form::plain("silu_mul"), bytemuck::bytes_of(&p), [gate_up, out], groups);
+    }
+
+    fn gelu_mul(&mut self, out: Buf, gate_up: Buf, p: GeluMulParams) {
+        let groups = [(p.n_tokens * p.n_ff / 4).div_ceil(64), 1, 1];
+        self.record(Form::plain("gelu_mul"), bytemuck::bytes_of(&p), [gate_up, out], groups);
+    }
+
+    fn softcap(&mut self, x: Buf, p: SoftcapParams) {
+        let groups = [p.n.div_ceil(64).min(SOFTCAP_GROUPS), 1, 1];
+        self.record(Form::plain("softcap"), bytemuck::bytes_of(&p), [x], groups);
     }
 
     fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()> {

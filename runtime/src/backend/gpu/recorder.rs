@@ -12,7 +12,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// Storage bindings of one kernel at most.
-const MAX_BINDINGS: usize = 5;
+const MAX_BINDINGS: usize = 6;
 
 /// A buffer or texture that a kernel reads or writes; `id` is never used for another one.
 #[derive(Clone, Copy)]

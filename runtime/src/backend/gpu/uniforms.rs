@@ -4,7 +4,7 @@
 use super::context::Context;
 
 /// Bytes that a binding of params spans; every params struct fits.
-pub(super) const PARAMS_BYTES: u64 = 32;
+pub(super) const PARAMS_BYTES: u64 = 64;
 /// Dispatches that one submit holds at most.
 const SLOTS: usize = 1024;
 
