@@ -5,7 +5,7 @@
 use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 
 use naga::{
-    AddressSpace, StorageAccess,
+    AddressSpace, GlobalVariable, ImageClass, Module, StorageAccess, TypeInner,
     front::wgsl,
     valid::{Capabilities, ValidationFlags, Validator},
 };
@@ -75,7 +75,7 @@ fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<&'static str>
     let mut bindings: Vec<(u32, &str)> = module
         .global_variables
         .iter()
-        .filter_map(|(_, v)| Some((v.binding.as_ref()?.binding, kind(v.space)?)))
+        .filter_map(|(_, v)| Some((v.binding.as_ref()?.binding, kind(&module, v)?)))
         .collect();
     bindings.sort_unstable();
     let dense = bindings.iter().zip(1..).all(|((b, _), want)| *b == want);
@@ -85,12 +85,16 @@ fn validate(source: &str, constants: &[(&str, u32)]) -> Result<Vec<&'static str>
     Ok(bindings.into_iter().map(|(_, kind)| kind).collect())
 }
 
-/// The variant of `Binding` that a variable's address space stands for, none for the params.
-fn kind(space: AddressSpace) -> Option<&'static str> {
-    match space {
-        AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Some("Written"),
-        AddressSpace::Storage { .. } => Some("Read"),
-        AddressSpace::Handle => Some("Texture"),
+/// The variant of `Binding` that a variable is, none for the params.
+fn kind(module: &Module, variable: &GlobalVariable) -> Option<&'static str> {
+    let is_written = |access: StorageAccess| access.contains(StorageAccess::STORE);
+    match (variable.space, &module.types[variable.ty].inner) {
+        (AddressSpace::Storage { access }, _) if is_written(access) => Some("Written"),
+        (AddressSpace::Storage { .. }, _) => Some("Read"),
+        (_, TypeInner::Image { class: ImageClass::Storage { access, .. }, .. }) if is_written(*access) => {
+            Some("WrittenTexture")
+        }
+        (_, TypeInner::Image { .. }) => Some("Texture"),
         _ => None,
     }
 }

@@ -68,16 +68,16 @@ impl KvCache {
         }
         for i in 0..c.n_layers {
             let n_slots = c.n_slots(i, self.capacity);
-            let n = n_slots * c.n_kv_heads * c.head_dim;
+            let shape = [c.n_kv_heads, n_slots, c.head_dim];
             let rope = match c.window_of(i) {
                 Some(_) => self.ropes.last(),
                 None => self.ropes.first(),
             };
             let rope = rope.copied().unwrap_or(Buf(u32::MAX));
-            let k = b.alloc(n)?;
+            let k = b.alloc_kv(shape)?;
             // Known before the second allocation may fail, so that the first is freed then.
             self.layers.push(LayerCache { kv: KvBufs { k, v: Buf(u32::MAX) }, n_slots, rope });
-            let v = b.alloc(n)?;
+            let v = b.alloc_kv(shape)?;
             self.layers[i].kv.v = v;
         }
         Ok(())

@@ -35,7 +35,7 @@ fn slot_of(position: u32, first: u32, first_slot: u32) -> u32 {
 }
 
 fn capped_score(score: f32) -> f32 {
-    if p.softcap > 0.0 {
+    if SOFTCAP == 1u {
         return capped(score, p.softcap);
     }
     return score;

@@ -1,38 +1,39 @@
 // The walk of attention over the cache, shared by the forms that use subgroups. For the scores a lane
-// owns a position and the queries are broadcast; for the output a lane owns elements of the head and
-// the weights are broadcast.
+// owns a position and the queries are broadcast. For the output eight lanes own the head, four elements
+// of each 32 a lane, and eight positions; in a larger subgroup the others of its positions are those of
+// the other lanes, and the sums of all meet at the end.
 #import dot4
 #import attention_io
 
-@group(0) @binding(4) var<storage, read_write> out: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
 const PARTS = HEAD_DIM / 32u;
-const PAIRS = HEAD_DIM / SUBGROUP / 2u;
 
 // What a subgroup knows of its queries: the queries, spread over eight lanes; the largest score; the
-// lane's share of the sum of weights; the lane's pairs of elements of the weighted sum of values.
+// lane's share of the sum of weights; the lane's elements of the weighted sum of its positions' values.
 var<private> q: array<vec4<f32>, QUERIES * PARTS>;
 var<private> largest: array<f32, QUERIES>;
 var<private> total: array<f32, QUERIES>;
-var<private> acc: array<vec2<f32>, QUERIES * PAIRS>;
+var<private> acc: array<vec4<f32>, QUERIES * PARTS>;
 
 // Takes the positions begin .. end - 1 of a head's cache into account; `sees` tells which of them query m
 // does. Positions past the end have no weight and read the last one.
 fn walk(cache: u32, begin: u32, end: u32, lane: u32) {
     let begin_slot = begin % p.n_slots;
+    // Of the eight positions of SUBGROUP whose values this lane takes.
+    let first = lane / 8u * 8u;
     for (var base = begin; base < end; base += SUBGROUP) {
-        let key_slot = slot_of(min(base + lane, end - 1u), begin, begin_slot);
+        let key_at = slot_begin(cache, base + lane, begin, end, begin_slot);
         var score: array<f32, QUERIES>;
         for (var c = 0u; c < PARTS; c++) {
-            let at = (cache + key_slot) * (HEAD_DIM / 4u) + c * 8u;
-            let k0 = k_at(at + 0u);
-            let k1 = k_at(at + 1u);
-            let k2 = k_at(at + 2u);
-            let k3 = k_at(at + 3u);
-            let k4 = k_at(at + 4u);
-            let k5 = k_at(at + 5u);
-            let k6 = k_at(at + 6u);
-            let k7 = k_at(at + 7u);
+            let k0 = k_at(key_at + c * 8u + 0u);
+            let k1 = k_at(key_at + c * 8u + 1u);
+            let k2 = k_at(key_at + c * 8u + 2u);
+            let k3 = k_at(key_at + c * 8u + 3u);
+            let k4 = k_at(key_at + c * 8u + 4u);
+            let k5 = k_at(key_at + c * 8u + 5u);
+            let k6 = k_at(key_at + c * 8u + 6u);
+            let k7 = k_at(key_at + c * 8u + 7u);
             for (var m = 0u; m < QUERIES; m++) {
                 let part = q[m * PARTS + c];
                 var s = score[m];
@@ -54,49 +55,75 @@ fn walk(cache: u32, begin: u32, end: u32, lane: u32) {
             score[m] = exp(s - now);
             total[m] = fma(total[m], shrink, score[m]);
             largest[m] = now;
-            for (var i = 0u; i < PAIRS; i++) {
-                acc[m * PAIRS + i] *= shrink;
+            for (var c = 0u; c < PARTS; c++) {
+                acc[m * PARTS + c] *= shrink;
             }
         }
-        for (var first = 0u; first < SUBGROUP; first += 8u) {
-            let slot0 = slot_of(min(base + first + 0u, end - 1u), begin, begin_slot);
-            let slot1 = slot_of(min(base + first + 1u, end - 1u), begin, begin_slot);
-            let slot2 = slot_of(min(base + first + 2u, end - 1u), begin, begin_slot);
-            let slot3 = slot_of(min(base + first + 3u, end - 1u), begin, begin_slot);
-            let slot4 = slot_of(min(base + first + 4u, end - 1u), begin, begin_slot);
-            let slot5 = slot_of(min(base + first + 5u, end - 1u), begin, begin_slot);
-            let slot6 = slot_of(min(base + first + 6u, end - 1u), begin, begin_slot);
-            let slot7 = slot_of(min(base + first + 7u, end - 1u), begin, begin_slot);
-            var weight: array<f32, QUERIES>;
+        var weight: array<f32, QUERIES * 8u>;
+        for (var m = 0u; m < QUERIES; m++) {
+            if SUBGROUP == 8u {
+                weight[m * 8u + 0u] = subgroupBroadcast(score[m], 0u);
+                weight[m * 8u + 1u] = subgroupBroadcast(score[m], 1u);
+                weight[m * 8u + 2u] = subgroupBroadcast(score[m], 2u);
+                weight[m * 8u + 3u] = subgroupBroadcast(score[m], 3u);
+                weight[m * 8u + 4u] = subgroupBroadcast(score[m], 4u);
+                weight[m * 8u + 5u] = subgroupBroadcast(score[m], 5u);
+                weight[m * 8u + 6u] = subgroupBroadcast(score[m], 6u);
+                weight[m * 8u + 7u] = subgroupBroadcast(score[m], 7u);
+            } else {
+                for (var j = 0u; j < 8u; j++) {
+                    weight[m * 8u + j] = subgroupShuffle(score[m], first + j);
+                }
+            }
+        }
+        let at0 = slot_begin(cache, base + first + 0u, begin, end, begin_slot) + lane % 8u;
+        let at1 = slot_begin(cache, base + first + 1u, begin, end, begin_slot) + lane % 8u;
+        let at2 = slot_begin(cache, base + first + 2u, begin, end, begin_slot) + lane % 8u;
+        let at3 = slot_begin(cache, base + first + 3u, begin, end, begin_slot) + lane % 8u;
+        let at4 = slot_begin(cache, base + first + 4u, begin, end, begin_slot) + lane % 8u;
+        let at5 = slot_begin(cache, base + first + 5u, begin, end, begin_slot) + lane % 8u;
+        let at6 = slot_begin(cache, base + first + 6u, begin, end, begin_slot) + lane % 8u;
+        let at7 = slot_begin(cache, base + first + 7u, begin, end, begin_slot) + lane % 8u;
+        for (var c = 0u; c < PARTS; c++) {
+            let v0 = v_at(at0 + c * 8u);
+            let v1 = v_at(at1 + c * 8u);
+            let v2 = v_at(at2 + c * 8u);
+            let v3 = v_at(at3 + c * 8u);
+            let v4 = v_at(at4 + c * 8u);
+            let v5 = v_at(at5 + c * 8u);
+            let v6 = v_at(at6 + c * 8u);
+            let v7 = v_at(at7 + c * 8u);
             for (var m = 0u; m < QUERIES; m++) {
-                if SUBGROUP == 8u {
-                    weight[m] = score[m];
-                } else {
-                    weight[m] = subgroupShuffle(score[m], first + lane % 8u);
-                }
+                var a = acc[m * PARTS + c];
+                a = fma(vec4<f32>(weight[m * 8u + 0u]), v0, a);
+                a = fma(vec4<f32>(weight[m * 8u + 1u]), v1, a);
+                a = fma(vec4<f32>(weight[m * 8u + 2u]), v2, a);
+                a = fma(vec4<f32>(weight[m * 8u + 3u]), v3, a);
+                a = fma(vec4<f32>(weight[m * 8u + 4u]), v4, a);
+                a = fma(vec4<f32>(weight[m * 8u + 5u]), v5, a);
+                a = fma(vec4<f32>(weight[m * 8u + 6u]), v6, a);
+                a = fma(vec4<f32>(weight[m * 8u + 7u]), v7, a);
+                acc[m * PARTS + c] = a;
             }
-            for (var i = 0u; i < PAIRS; i++) {
-                let v0 = v_at((cache + slot0) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v1 = v_at((cache + slot1) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v2 = v_at((cache + slot2) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v3 = v_at((cache + slot3) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v4 = v_at((cache + slot4) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v5 = v_at((cache + slot5) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v6 = v_at((cache + slot6) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                let v7 = v_at((cache + slot7) * (HEAD_DIM / 2u) + i * SUBGROUP + lane);
-                for (var m = 0u; m < QUERIES; m++) {
-                    var a = acc[m * PAIRS + i];
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 0u)), v0, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 1u)), v1, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 2u)), v2, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 3u)), v3, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 4u)), v4, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 5u)), v5, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 6u)), v6, a);
-                    a = fma(vec2<f32>(subgroupBroadcast(weight[m], 7u)), v7, a);
-                    acc[m * PAIRS + i] = a;
-                }
-            }
+        }
+    }
+}
+
+// Where the key and the value of a position start; those past the end have no weight and read the last one.
+fn slot_begin(cache: u32, position: u32, begin: u32, end: u32, begin_slot: u32) -> u32 {
+    return (cache + slot_of(min(position, end - 1u), begin, begin_slot)) * (HEAD_DIM / 4u);
+}
+
+// Writes the output of query m, whose first four elements are `at`.
+fn put_out(m: u32, at: u32, lane: u32) {
+    let sum = subgroupAdd(total[m]);
+    for (var c = 0u; c < PARTS; c++) {
+        var a = acc[m * PARTS + c];
+        for (var distance = 8u; distance < SUBGROUP; distance *= 2u) {
+            a += subgroupShuffleXor(a, distance);
+        }
+        if lane < 8u {
+            out[at + c * 8u + lane] = a / sum;
         }
     }
 }

@@ -1,8 +1,7 @@
 // attention with subgroups: one subgroup works for TOKENS tokens and HEADS query heads that share a
 // key/value head, so for TOKENS * HEADS queries, over all positions, with the running maximum and sum
 // of FlashAttention (arXiv:2205.14135); no score is ever stored and no barrier is needed. The workgroup
-// is one subgroup of SUBGROUP lanes, a multiple of eight; HEAD_DIM is a multiple of 32 and of
-// 2 * SUBGROUP.
+// is one subgroup of SUBGROUP lanes, a power of two from eight on; HEAD_DIM is a multiple of 32.
 #import attention_subgroup_body
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
@@ -33,12 +32,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     walk(kv_head * p.n_slots, first_seen(p.pos + first_token), end, lane);
     for (var m = 0u; m < QUERIES; m++) {
         let token = first_token + m / HEADS;
-        let sum = subgroupAdd(total[m]);
         if token < p.n_tokens {
-            let start = (token * p.n_heads + first_head + m % HEADS) * (HEAD_DIM / 2u);
-            for (var i = 0u; i < PAIRS; i++) {
-                out[start + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
-            }
+            put_out(m, (token * p.n_heads + first_head + m % HEADS) * (HEAD_DIM / 4u), lane);
         }
     }
 }

@@ -3,6 +3,6 @@ fn k_at(i: u32) -> vec4<f32> {
     return k_cache[i];
 }
 
-fn v_at(i: u32) -> vec2<f32> {
+fn v_at(i: u32) -> vec4<f32> {
     return v_cache[i];
 }

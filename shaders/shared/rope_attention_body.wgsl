@@ -1,6 +1,7 @@
-// rope_attention of one token with subgroups: rotates the queries and takes the new key and value into the
-// cache as rope_kv does, and attends as attention_subgroup does. The new position is taken from registers and its slot is not
-// read, so that no barrier is needed; subgroups that share a key/value head write the same bits.
+// rope_attention of one token with subgroups: rotates the queries and takes the new key and value into
+// the cache as rope_kv does, and attends as attention_subgroup does. The new position is taken from
+// registers and its slot is not read, so that no barrier is needed; subgroups that share a key/value head
+// write the same bits.
 #import attention_subgroup_body
 #import heads
 
@@ -55,20 +56,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         largest[m] = capped_score(subgroupAdd(largest[m]) / COPIES);
         total[m] = select(0.0, 1.0, lane == 0u);
     }
-    for (var i = 0u; i < PAIRS; i++) {
-        let pair = i * SUBGROUP + lane;
-        let both = biased(0u, p.n_heads + p.n_kv_heads + kv_head, pair / 2u);
-        let v = select(both.xy, both.zw, pair % 2u == 1u);
-        put_v(slot * (HEAD_DIM / 2u) + pair, v);
+    for (var c = 0u; c < PARTS; c++) {
+        let i = c * 8u + lane % 8u;
+        let v = biased(0u, p.n_heads + p.n_kv_heads + kv_head, i);
+        put_v(slot * (HEAD_DIM / 4u) + i, v);
         for (var m = 0u; m < QUERIES; m++) {
-            acc[m * PAIRS + i] = v;
+            acc[m * PARTS + c] = select(vec4<f32>(), v, lane < 8u);
         }
     }
     walk(cache, first_seen(p.pos), p.pos, lane);
     for (var m = 0u; m < QUERIES; m++) {
-        let sum = subgroupAdd(total[m]);
-        for (var i = 0u; i < PAIRS; i++) {
-            out[(first_head + m) * (HEAD_DIM / 2u) + i * SUBGROUP + lane] = acc[m * PAIRS + i] / sum;
-        }
+        put_out(m, (first_head + m) * (HEAD_DIM / 4u), lane);
     }
 }

@@ -28,6 +28,8 @@ pub enum Binding {
     Written,
     /// A storage texture of words of 16 bytes (`rgba32uint`) that is only read.
     Texture,
+    /// The same, read and written.
+    WrittenTexture,
 }
 
 impl KernelSource {
@@ -80,6 +82,7 @@ mod tests {
                 ("HEAD_DIM", 64),
                 ("HEADS", 3),
                 ("SUBGROUP", 8),
+                ("SOFTCAP", 1),
                 ("STRIDE", 1),
                 ("WORDS_PER_LANE", 64),
             ];

@@ -135,9 +135,13 @@ impl Bench {
         let random = &mut Random::new(2);
         let [n_heads, n_kv_heads, head_dim] = shape.heads;
         let capacity = pos + n_tokens;
-        let kv = n_kv_heads * capacity * head_dim;
         let qkv = self.buffer(&random.values(n_tokens * (n_heads + 2 * n_kv_heads) * head_dim, 1.0));
-        let (k, v) = (self.buffer(&random.values(kv, 1.0)), self.buffer(&random.values(kv, 1.0)));
+        let [k, v] = [(); 2].map(|()| {
+            let kv = [n_kv_heads, capacity, head_dim];
+            let buf = self.backend.alloc_kv(kv).unwrap();
+            self.backend.write(buf, &random.values(kv.iter().product(), 1.0)).unwrap();
+            buf
+        });
         let rope = self.buffer(&random.values(capacity * head_dim, 1.0));
         let out = self.backend.alloc(n_tokens * n_heads * head_dim).unwrap();
         let queries = self.backend.alloc(n_tokens * n_heads * head_dim).unwrap();

@@ -76,6 +76,15 @@ pub trait Backend: Send {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) when the device has no room.
     fn alloc(&mut self, n_f32: usize) -> Result<Buf>;
 
+    /// The keys or the values of a layer, `[n_kv_heads, n_slots, head_dim]`, zeroed. Called at load, never
+    /// per token.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) when the device has no room.
+    fn alloc_kv(&mut self, shape: [usize; 3]) -> Result<Buf> {
+        self.alloc(shape.iter().product())
+    }
+
     /// Gives a buffer back. The handle must not be used again.
     fn free(&mut self, buf: Buf);
 

@@ -236,8 +236,8 @@ impl Case {
             qkv: table.buffer(&random.values(self.n_tokens * row, sizes.query)),
             rope: table.buffer(&turns),
             weights: table.buffer(&random.values(2 * head_dim + row, 2.0)),
-            k: table.buffer(&k_before),
-            v: table.buffer(&v_before),
+            k: table.cache(&k_before, [n_kv_heads, self.n_slots(), head_dim]),
+            v: table.cache(&v_before, [n_kv_heads, self.n_slots(), head_dim]),
             k_before,
             v_before,
         }

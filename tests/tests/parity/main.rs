@@ -61,10 +61,12 @@ fn gpu_without_subgroups_matches_its_cpu_twins() {
 }
 
 #[test]
-fn gpu_with_weights_in_buffers_matches_its_cpu_twins() {
+fn gpu_without_textures_matches_its_cpu_twins() {
     for (form, int64) in [("64-bit loads", true), ("32-bit loads", false)] {
         let mut table = open(form, GpuOptions { textures: false, int64, ..Default::default() });
         check_weights(&mut table);
+        attention::attention(&mut table);
+        attention::rope_attention(&mut table);
         table.assert_agreement();
     }
 }

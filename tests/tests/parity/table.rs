@@ -62,6 +62,15 @@ impl Table {
         })
     }
 
+    /// Keys or values that hold `values` on both backends.
+    pub(crate) fn cache(&mut self, values: &[f32], shape: [usize; 3]) -> Both {
+        self.backends.each_mut().map(|b| {
+            let buf = b.alloc_kv(shape).unwrap();
+            b.write(buf, values).unwrap();
+            buf
+        })
+    }
+
     /// Frees buffers on both backends.
     pub(crate) fn free<const N: usize>(&mut self, bufs: [Both; N]) {
         for [tested, twin] in bufs {

@@ -7,6 +7,7 @@ use super::{
     pipelines::Form,
     recorder::{Binding, Recorder},
     storage,
+    words::Words,
 };
 use crate::error::Result;
 
@@ -19,7 +20,7 @@ const REPEATS: usize = 5;
 /// Bytes per second of the fastest form in its fastest run.
 pub(super) fn measure(ctx: &Context) -> Result<f64> {
     let words = storage(ctx, BYTES)?;
-    let out = storage(ctx, BYTES / 16)?;
+    let out = Words::Buffer(storage(ctx, BYTES / 16)?);
     let piece: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     for at in (0..BYTES).step_by(piece.len()) {
         ctx.queue.write_buffer(&words, at as u64, &piece);
@@ -32,7 +33,7 @@ pub(super) fn measure(ctx: &Context) -> Result<f64> {
         let form = Form { workgroup, ..Form::plain("read_bandwidth") }
             .with(&[("STRIDE", stride), ("WORDS_PER_LANE", words_per_lane)]);
         let groups = [BYTES as u32 / 16 / workgroup / words_per_lane, 1, 1];
-        let bindings = [Binding::buffer(0, &words), Binding::buffer(1, &out)];
+        let bindings = [Binding::buffer(0, &words), Binding::words(1, &out)];
         for _ in 0..=REPEATS {
             let start = Instant::now();
             recorder.record(ctx, form, &[], &bindings, groups);

@@ -8,6 +8,11 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Optional features that some form of a kernel uses.
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
+
 /// A device that is ready to use.
 pub(super) struct Context {
     pub device: wgpu::Device,
@@ -19,6 +24,8 @@ pub(super) struct Context {
     pub int64: bool,
     /// Whether weights are kept in textures.
     pub textures: bool,
+    /// Whether the key and value cache may be, which kernels write too.
+    pub cache_textures: bool,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -43,7 +50,7 @@ impl Context {
 
     fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Context> {
         let info = adapter.get_info();
-        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64);
+        let features = adapter.features() & WANTED;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: None,
             required_features: features,
@@ -57,7 +64,17 @@ impl Context {
         let subgroup = (options.subgroups && fits).then_some((min, max));
         let int64 = options.int64 && features.contains(wgpu::Features::SHADER_INT64);
         let is_software = info.device_type == wgpu::DeviceType::Cpu;
-        let textures = options.textures && is_software && subgroup.is_some() && reads_textures(adapter);
+        let format = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
+        let may = |flag| {
+            format.allowed_usages.contains(wgpu::TextureUsages::STORAGE_BINDING) && format.flags.contains(flag)
+        };
+        let textures = options.textures
+            && is_software
+            && subgroup.is_some()
+            && may(wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY);
+        let cache_textures = textures
+            && features.contains(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES)
+            && may(wgpu::TextureFormatFeatureFlags::STORAGE_READ_WRITE);
         let fault = Arc::new(Mutex::new(None));
         report_faults(&device, &fault);
         let info = Device {
@@ -67,7 +84,7 @@ impl Context {
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software,
         };
-        Ok(Context { device, queue, info, subgroup, int64, textures, fault })
+        Ok(Context { device, queue, info, subgroup, int64, textures, cache_textures, fault })
     }
 
     /// The first fault since the last call, if there was one.
@@ -93,15 +110,8 @@ fn describe(subgroup: Option<(u32, u32)>, int64: bool, textures: bool) -> Vec<St
         None => "no subgroups".into(),
     };
     let words = if int64 { "64-bit loads" } else { "32-bit loads" };
-    let weights = textures.then(|| "weights in textures".into());
+    let weights = textures.then(|| "words in textures".into());
     [lanes, words.into()].into_iter().chain(weights).collect()
-}
-
-/// Whether kernels may read storage textures of words of 16 bytes.
-fn reads_textures(adapter: &wgpu::Adapter) -> bool {
-    let format = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
-    format.allowed_usages.contains(wgpu::TextureUsages::STORAGE_BINDING)
-        && format.flags.contains(wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY)
 }
 
 /// Order of preference among adapters.

@@ -16,6 +16,9 @@ const LARGE: u32 = 4 << 20;
 /// Elements of queries that one workgroup of attention takes at most. Their state lives in registers,
 /// and a driver's compile time grows with the square of it (lavapipe: 4 s at 384, 15 s at 1024).
 const MAX_QUERY_ELEMENTS: u32 = 512;
+/// Queries that one workgroup of attention should take: with more, Mesa's unroller gives up, and the arrays
+/// of their state are scattered lane by lane (lavapipe, six queries: half the speed).
+const QUERIES: u32 = 4;
 
 /// What the weights of a matmul meet; the constant INPUT of `matvec_subgroup_body.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,39 +104,59 @@ pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &Matmul
     Tiled { form: form.with(&[("ROWS", rows), constant]), x: workgroup * rows, y: tokens }
 }
 
-/// x counts query heads, y tokens.
-pub(super) fn attention(ctx: &Context, p: &AttentionParams) -> Tiled {
-    let Some(n) = subgroup_for(ctx, p) else {
-        let form = Form::plain("attention").with(&[("HEAD_DIM", p.head_dim)]);
+/// Whether the cache of heads of `head_dim` elements is a texture. Only kernels that use subgroups read
+/// one.
+pub(super) fn cache_is_texture(ctx: &Context, head_dim: u32) -> bool {
+    ctx.cache_textures && subgroup_for(ctx, head_dim).is_some()
+}
+
+/// x counts query heads, y tokens. `in_texture` tells where the cache is.
+pub(super) fn attention(ctx: &Context, p: &AttentionParams, in_texture: bool) -> Tiled {
+    let Some(n) = subgroup_for(ctx, p.head_dim) else {
+        let form = Form::plain("attention").with(&[("HEAD_DIM", p.head_dim), softcap(p)]);
         return Tiled { form, x: 1, y: 1 };
     };
     let heads = heads_of(p);
-    let most = (MAX_QUERY_ELEMENTS / (heads * p.head_dim)).clamp(1, 4);
+    let most = (MAX_QUERY_ELEMENTS / (heads * p.head_dim)).min(QUERIES / heads).max(1);
     let tokens = if p.n_tokens == 1 { 1 } else { most };
-    let kernel = if ctx.int64 { "attention_subgroup_u64" } else { "attention_subgroup" };
-    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n), ("TOKENS", tokens)];
+    let kernel = match (in_texture, ctx.int64) {
+        (true, _) => "attention_subgroup_texture",
+        (false, true) => "attention_subgroup_u64",
+        (false, false) => "attention_subgroup",
+    };
+    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n), softcap(p), ("TOKENS", tokens)];
     Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: tokens }
 }
 
 /// The form that rotates, writes the cache and attends at once, where there is one.
-pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams) -> Option<Tiled> {
-    let n = subgroup_for(ctx, p).filter(|_| p.n_tokens == 1)?;
+pub(super) fn rope_attention(ctx: &Context, p: &AttentionParams, in_texture: bool) -> Option<Tiled> {
+    let n = subgroup_for(ctx, p.head_dim).filter(|_| p.n_tokens == 1)?;
     let heads = heads_of(p);
-    let kernel = if ctx.int64 { "rope_attention_subgroup_u64" } else { "rope_attention_subgroup" };
-    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n)];
+    let kernel = match (in_texture, ctx.int64) {
+        (true, _) => "rope_attention_subgroup_texture",
+        (false, true) => "rope_attention_subgroup_u64",
+        (false, false) => "rope_attention_subgroup",
+    };
+    let shape = [("HEAD_DIM", p.head_dim), ("HEADS", heads), ("SUBGROUP", n), softcap(p)];
     Some(Tiled { form: Form::plain(kernel).with(&shape), x: heads, y: 1 })
 }
 
-/// Query heads that one workgroup takes: as many of those that share a key head as fit.
+/// Whether scores have a cap; it costs an exponential a score.
+fn softcap(p: &AttentionParams) -> (&'static str, u32) {
+    ("SOFTCAP", u32::from(p.softcap > 0.0))
+}
+
+/// Query heads that one workgroup takes: as many of those that share a key head as it should, or, where
+/// their number has no such divisor, as fit.
 fn heads_of(p: &AttentionParams) -> u32 {
     let group = p.n_heads / p.n_kv_heads;
     let fits = |n: &u32| group.is_multiple_of(*n) && n * p.head_dim <= MAX_QUERY_ELEMENTS;
-    (1..=group).rev().find(fits).unwrap_or(1)
+    let few = (2..=QUERIES.min(group)).rev().find(fits);
+    few.or_else(|| (1..=group).rev().find(fits)).unwrap_or(1)
 }
 
-/// Lanes of a subgroup, where their number is fixed and the head's shape fits the forms that use them.
-fn subgroup_for(ctx: &Context, p: &AttentionParams) -> Option<u32> {
+/// Lanes of a subgroup, where their number is fixed and the size of a head fits the forms that use them.
+fn subgroup_for(ctx: &Context, head_dim: u32) -> Option<u32> {
     let (least, most) = ctx.subgroup?;
-    let fits = p.head_dim.is_multiple_of(32) && p.head_dim.is_multiple_of(2 * most);
-    (least == most && fits).then_some(most)
+    (least == most && head_dim.is_multiple_of(32)).then_some(most)
 }

@@ -57,7 +57,7 @@ impl Default for GpuOptions {
 /// What a [`Buf`] stands for.
 enum Slot {
     Free,
-    F32 { id: u32, buffer: wgpu::Buffer },
+    F32 { id: u32, words: Words },
     Matrix { id: u32, chunks: Vec<Chunk> },
 }
 
@@ -132,12 +132,17 @@ impl Gpu {
         self.next_id - 1
     }
 
+    /// Whether a cache is a texture.
+    fn is_texture(&self, buf: Buf) -> bool {
+        matches!(self.slots.get(buf.0 as usize), Some(Slot::F32 { words: Words::Texture { .. }, .. }))
+    }
+
     /// Records one dispatch over f32 buffers.
     fn record<const N: usize>(&mut self, form: Form, params: &[u8], bufs: [Buf; N], groups: [u32; 3]) {
         let mut bindings = [Binding::buffer(TOKENS_ID, &self.tokens); N];
         for (binding, buf) in bindings.iter_mut().zip(bufs) {
             match self.slots.get(buf.0 as usize) {
-                Some(Slot::F32 { id, buffer }) => *binding = Binding::buffer(*id, buffer),
+                Some(Slot::F32 { id, words }) => *binding = Binding::words(*id, words),
                 _ => return self.recorder.fail(unknown_buffer(buf)),
             }
         }
@@ -149,20 +154,20 @@ impl Gpu {
         let slot = |buf: Buf| self.slots.get(buf.0 as usize);
         let slots = (slot(out), slot(x), slot(norm), slot(weight));
         let (
-            Some(Slot::F32 { id: out_id, buffer: out }),
-            Some(Slot::F32 { id: x_id, buffer: x_buffer }),
-            Some(Slot::F32 { id: norm_id, buffer: norm }),
+            Some(Slot::F32 { id: out_id, words: out }),
+            Some(Slot::F32 { id: x_id, words: x_words }),
+            Some(Slot::F32 { id: norm_id, words: norm }),
             Some(Slot::Matrix { id, chunks }),
         ) = slots
         else {
             return self.recorder.fail(unknown_buffer(weight));
         };
         let mut p = p;
-        let mut x = Binding::buffer(*x_id, x_buffer);
+        let mut x = Binding::words(*x_id, x_words);
         if let Some(a) = self.activations.as_ref().filter(|_| forms::copies_x(&self.ctx, &p)) {
             let row = u64::from(p.n_cols) * 4;
             let (offset, bytes) = (u64::from(p.first_token) * row, u64::from(p.n_tokens) * row);
-            self.recorder.record_copy(x_buffer, offset, bytes, &a.words);
+            self.recorder.record_copy(x_words, offset, bytes, &a.words);
             x = Binding::words(a.id, &a.words);
             p.first_token = 0;
         }
@@ -173,8 +178,8 @@ impl Gpu {
             let bindings = [
                 Binding::words(id, &chunk.words),
                 x,
-                Binding::buffer(*out_id, out),
-                Binding::buffer(*norm_id, norm),
+                Binding::words(*out_id, out),
+                Binding::words(*norm_id, norm),
             ];
             let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..3] };
             let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
@@ -220,9 +225,19 @@ impl Backend for Gpu {
                 limit >> 20
             )));
         }
-        let buffer = storage(&self.ctx, n_f32 * 4)?;
+        let words = Words::Buffer(storage(&self.ctx, n_f32 * 4)?);
         let id = self.new_id();
-        Ok(self.insert(Slot::F32 { id, buffer }))
+        Ok(self.insert(Slot::F32 { id, words }))
+    }
+
+    fn alloc_kv(&mut self, shape: [usize; 3]) -> Result<Buf> {
+        let bytes = shape.iter().product::<usize>() * 4;
+        if !forms::cache_is_texture(&self.ctx, shape[2] as u32) || bytes as u64 > Words::max_bytes(&self.ctx) {
+            return self.alloc(bytes / 4);
+        }
+        let words = Words::new(&self.ctx, bytes)?;
+        let id = self.new_id();
+        Ok(self.insert(Slot::F32 { id, words }))
     }
 
     fn free(&mut self, buf: Buf) {
@@ -238,8 +253,8 @@ impl Backend for Gpu {
 
     fn write(&mut self, buf: Buf, data: &[f32]) -> Result<()> {
         match self.slots.get(buf.0 as usize) {
-            Some(Slot::F32 { buffer, .. }) if buffer.size() >= data.len() as u64 * 4 => {
-                self.ctx.queue.write_buffer(buffer, 0, bytemuck::cast_slice(data));
+            Some(Slot::F32 { words, .. }) if words.bytes() >= data.len() as u64 * 4 => {
+                words.write(&self.ctx, 0, bytemuck::cast_slice(data));
                 self.ctx.queue.submit([]);
                 self.ctx.wait()
             }
@@ -250,7 +265,7 @@ impl Backend for Gpu {
     fn embed(&mut self, out: Buf, table: Buf, tokens: &[Token], p: EmbedParams) {
         self.ctx.queue.write_buffer(&self.tokens, 0, bytemuck::cast_slice(tokens));
         let slots = (self.slots.get(out.0 as usize), self.slots.get(table.0 as usize));
-        let (Some(Slot::F32 { id: out_id, buffer: out }), Some(Slot::Matrix { id, chunks })) = slots else {
+        let (Some(Slot::F32 { id: out_id, words: out }), Some(Slot::Matrix { id, chunks })) = slots else {
             return self.recorder.fail(unknown_buffer(table));
         };
         for (chunk, id) in chunks.iter().zip(*id..) {
@@ -259,7 +274,7 @@ impl Backend for Gpu {
             let bindings = [
                 Binding::words(id, &chunk.words),
                 Binding::buffer(TOKENS_ID, &self.tokens),
-                Binding::buffer(*out_id, out),
+                Binding::words(*out_id, out),
             ];
             let lanes = p.n_tokens * (p.n_cols / 32);
             self.recorder.record(
@@ -306,11 +321,12 @@ impl Backend for Gpu {
     fn rope_kv(&mut self, queries: Buf, qkv: Buf, kv: KvBufs, heads: HeadBufs, p: RopeKvParams) {
         let lanes = p.n_tokens * (p.n_heads + 2 * p.n_kv_heads) * ROPE_KV_LANES;
         let bufs = [qkv, kv.k, kv.v, heads.rope, heads.weights, queries];
-        self.record(Form::plain("rope_kv"), bytemuck::bytes_of(&p), bufs, [lanes.div_ceil(64), 1, 1]);
+        let kernel = if self.is_texture(kv.k) { "rope_kv_texture" } else { "rope_kv" };
+        self.record(Form::plain(kernel), bytemuck::bytes_of(&p), bufs, [lanes.div_ceil(64), 1, 1]);
     }
 
     fn attention(&mut self, out: Buf, queries: Buf, kv: KvBufs, p: AttentionParams) {
-        let tiled = forms::attention(&self.ctx, &p);
+        let tiled = forms::attention(&self.ctx, &p, self.is_texture(kv.k));
         let groups = [p.n_heads / tiled.x, p.n_tokens.div_ceil(tiled.y), 1];
         self.record(tiled.form, bytemuck::bytes_of(&p), [queries, kv.k, kv.v, out], groups);
     }
@@ -324,7 +340,7 @@ impl Backend for Gpu {
         scratch: Buf,
         p: AttentionParams,
     ) {
-        match forms::rope_attention(&self.ctx, &p) {
+        match forms::rope_attention(&self.ctx, &p, self.is_texture(kv.k)) {
             Some(tiled) => {
                 let groups = [p.n_heads / tiled.x, 1, 1];
                 let bufs = [qkv, kv.k, kv.v, out, heads.rope, heads.weights];
@@ -351,8 +367,8 @@ impl Backend for Gpu {
 
     fn read(&mut self, buf: Buf, out: &mut [f32]) -> Result<()> {
         match self.slots.get(buf.0 as usize) {
-            Some(Slot::F32 { buffer, .. }) if buffer.size() >= out.len() as u64 * 4 => {
-                self.recorder.read(&self.ctx, buffer, bytemuck::cast_slice_mut(out))
+            Some(Slot::F32 { words, .. }) if words.bytes() >= out.len() as u64 * 4 => {
+                self.recorder.read(&self.ctx, words, bytemuck::cast_slice_mut(out))
             }
             _ => Err(unknown_buffer(buf)),
         }

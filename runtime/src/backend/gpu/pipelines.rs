@@ -21,7 +21,7 @@ pub(super) struct Form {
     /// Weight type, empty where none is read.
     pub weight: &'static str,
     /// Constants, `("", 0)` where unused.
-    pub constants: [(&'static str, u32); 4],
+    pub constants: [(&'static str, u32); 5],
     /// Lanes of a workgroup, 0 where the kernel sets its own.
     pub workgroup: u32,
 }
@@ -29,7 +29,7 @@ pub(super) struct Form {
 impl Form {
     /// A kernel without weight, constants or a workgroup of the host's choice.
     pub(super) fn plain(kernel: &'static str) -> Form {
-        Form { kernel, weight: "", constants: [("", 0); 4], workgroup: 0 }
+        Form { kernel, weight: "", constants: [("", 0); 5], workgroup: 0 }
     }
 
     /// The same with more constants.
@@ -117,15 +117,16 @@ fn layout_entries(bindings: &[Binding]) -> Vec<wgpu::BindGroupLayoutEntry> {
         has_dynamic_offset: false,
         min_binding_size: None,
     };
-    let texture = wgpu::BindingType::StorageTexture {
-        access: wgpu::StorageTextureAccess::ReadOnly,
+    let texture = |access| wgpu::BindingType::StorageTexture {
+        access,
         format: wgpu::TextureFormat::Rgba32Uint,
         view_dimension: wgpu::TextureViewDimension::D2,
     };
     let storage = bindings.iter().map(|binding| match binding {
         Binding::Read => buffer(true),
         Binding::Written => buffer(false),
-        Binding::Texture => texture,
+        Binding::Texture => texture(wgpu::StorageTextureAccess::ReadOnly),
+        Binding::WrittenTexture => texture(wgpu::StorageTextureAccess::ReadWrite),
     });
     (0..)
         .zip(std::iter::once(params).chain(storage))

@@ -103,9 +103,9 @@ impl Recorder {
         self.commands.push(Command::Dispatch(Dispatch { pipeline, bind_group, offset, groups }));
     }
 
-    /// Adds a copy of `bytes` of a buffer, from `offset` on, to the start of `to`, which is a texture.
-    pub(super) fn record_copy(&mut self, buffer: &wgpu::Buffer, offset: u64, bytes: u64, to: &Words) {
-        if let Words::Texture { texture, .. } = to {
+    /// Adds a copy of `bytes` of a buffer, from `offset` on, to the start of a texture.
+    pub(super) fn record_copy(&mut self, from: &Words, offset: u64, bytes: u64, to: &Words) {
+        if let (Words::Buffer(buffer), Words::Texture { texture, .. }) = (from, to) {
             let (buffer, texture) = (buffer.clone(), texture.clone());
             self.commands.push(Command::Copy { buffer, offset, bytes, texture });
         }
@@ -116,9 +116,9 @@ impl Recorder {
         self.bind_groups.retain(|(_, bound), _| !bound.iter().any(|id| ids.contains(id)));
     }
 
-    /// Submits what was recorded, waits, and copies the start of `buffer` into `out`. On a fault
-    /// nothing of what was recorded is kept.
-    pub(super) fn read(&mut self, ctx: &Context, buffer: &wgpu::Buffer, out: &mut [u8]) -> Result<()> {
+    /// Submits what was recorded, waits, and copies the start of `words` into `out`. On a fault nothing of
+    /// what was recorded is kept.
+    pub(super) fn read(&mut self, ctx: &Context, words: &Words, out: &mut [u8]) -> Result<()> {
         if let Some(fault) = self.fault.take() {
             self.commands.clear();
             self.uniforms.clear();
@@ -129,8 +129,8 @@ impl Recorder {
             return ctx.wait();
         }
         let bytes = out.len() as u64;
-        let readback = self.take_readback(ctx, bytes)?;
-        self.submit(ctx, Some((buffer, &readback, bytes)));
+        let readback = self.take_readback(ctx, bytes.next_multiple_of(16))?;
+        self.submit(ctx, Some((words, &readback, bytes)));
         readback.slice(..bytes).map_async(wgpu::MapMode::Read, |_| {});
         ctx.wait()?;
         let mapped = readback.get_mapped_range(..bytes).map_err(|e| Error::Gpu(e.to_string()))?;
@@ -151,7 +151,7 @@ impl Recorder {
         self.bind_groups.entry((pipeline, ids)).or_insert_with(make).clone()
     }
 
-    fn submit(&mut self, ctx: &Context, copy: Option<(&wgpu::Buffer, &wgpu::Buffer, u64)>) {
+    fn submit(&mut self, ctx: &Context, copy: Option<(&Words, &wgpu::Buffer, u64)>) {
         self.uniforms.write(&ctx.queue);
         let mut encoder = ctx.device.create_command_encoder(&Default::default());
         let mut commands = self.commands.drain(..).peekable();
@@ -174,7 +174,7 @@ impl Recorder {
         }
         drop(commands);
         if let Some((from, to, bytes)) = copy {
-            encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
+            from.copy_to(&mut encoder, to, bytes);
         }
         ctx.queue.submit([encoder.finish()]);
     }

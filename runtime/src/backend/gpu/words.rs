@@ -38,12 +38,36 @@ impl Words {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format: wgpu::TextureFormat::Rgba32Uint,
-            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            usage: wgpu::TextureUsages::STORAGE_BINDING
+                | wgpu::TextureUsages::COPY_DST
+                | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         });
         ctx.check()?;
         let view = texture.create_view(&Default::default());
         Ok(Words::Texture { texture, view })
+    }
+
+    /// Bytes that there is room for.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Words::Buffer(buffer) => buffer.size(),
+            Words::Texture { texture, .. } => u64::from(texture.height()) * ROW_BYTES as u64,
+        }
+    }
+
+    /// Records the copy of the first `bytes`, filled up to whole words, to the start of a buffer.
+    pub(super) fn copy_to(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, bytes: u64) {
+        let texture = match self {
+            Words::Buffer(buffer) => return encoder.copy_buffer_to_buffer(buffer, 0, to, 0, bytes),
+            Words::Texture { texture, .. } => texture,
+        };
+        let mut offset = 0;
+        for region in Region::cover(0, bytes.div_ceil(u64::from(WORD_BYTES)) as u32) {
+            let target = wgpu::TexelCopyBufferInfo { buffer: to, layout: region.layout(offset) };
+            encoder.copy_texture_to_buffer(region.of(texture), target, region.size);
+            offset += u64::from(region.size.width * region.size.height * WORD_BYTES);
+        }
     }
 
     /// Hands `data` to the queue, for the bytes from `at` on; both are whole words.

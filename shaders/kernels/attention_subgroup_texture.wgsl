@@ -1,0 +1,2 @@
+#import kv_texture
+#import attention_tile_body

@@ -1,0 +1,2 @@
+#import kv_rw_texture
+#import rope_attention_body
