@@ -10,7 +10,8 @@
 use std::time::Instant;
 
 use halfbyte::backend::{
-    AttentionParams, Backend, BackendChoice, Buf, Gate, HeadBufs, KvBufs, MatmulParams, open,
+    AttentionParams, Backend, BackendChoice, Buf, Gate, HeadBufs, KvBufs, MatmulParams, RmsNormParams,
+    SiluMulParams, open,
 };
 use halfbyte::quant::WeightType;
 use halfbyte_tests::{matrices::random_matrix, random::Random};
@@ -61,6 +62,7 @@ fn main() {
                 bench.matmuls(shape, ty);
             }
         }
+        bench.rows(shape);
         for (pos, n_tokens) in [(128, 1), (512, 1), (4000, 1), (0, 128), (384, 128)] {
             bench.attention(shape, pos, n_tokens);
         }
@@ -123,6 +125,36 @@ impl Bench {
         };
         println!("  {name:44} {:9.1} µs {rate}", seconds * 1e6);
         for buf in weights.into_iter().chain([x, norm, scratch, out]) {
+            self.backend.free(buf);
+        }
+    }
+
+    /// The ops on rows, for a batch.
+    fn rows(&mut self, shape: &Shape) {
+        const N_TOKENS: usize = 128;
+        let random = &mut Random::new(3);
+        let (n_embd, n_ff) = (shape.n_embd, shape.n_ff);
+        let x = self.buffer(&random.values(N_TOKENS * 2 * n_ff, 1.0));
+        let weight = self.buffer(&random.values(n_embd, 1.0));
+        let out = self.backend.alloc(N_TOKENS * n_ff).unwrap();
+        let norm = RmsNormParams {
+            n_tokens: N_TOKENS as u32,
+            n_cols: n_embd as u32,
+            eps: 1e-5,
+            ..Default::default()
+        };
+        let gate = SiluMulParams { n_tokens: N_TOKENS as u32, n_ff: n_ff as u32 };
+        for name in ["rms_norm", "silu_mul"] {
+            if !name.contains(&self.filter) {
+                continue;
+            }
+            let seconds = self.time(out, |backend| match name {
+                "rms_norm" => backend.rms_norm(out, x, weight, norm),
+                _ => backend.silu_mul(out, x, gate),
+            });
+            println!("  {name} tokens {N_TOKENS:<29} {:9.1} µs", seconds * 1e6);
+        }
+        for buf in [x, weight, out] {
             self.backend.free(buf);
         }
     }

@@ -66,7 +66,8 @@ impl Context {
         let is_software = info.device_type == wgpu::DeviceType::Cpu;
         let format = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
         let may = |flag| {
-            format.allowed_usages.contains(wgpu::TextureUsages::STORAGE_BINDING) && format.flags.contains(flag)
+            format.allowed_usages.contains(wgpu::TextureUsages::STORAGE_BINDING)
+                && format.flags.contains(flag)
         };
         let textures = options.textures
             && is_software

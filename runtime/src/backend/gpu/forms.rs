@@ -83,6 +83,12 @@ pub(super) fn embed(ctx: &Context, weight: WeightType) -> Form {
     Form { weight: weight.name(), ..Form::plain(kernel) }
 }
 
+/// One subgroup a row, where there are subgroups: a barrier then costs nothing.
+pub(super) fn rms_norm(ctx: &Context) -> Form {
+    let workgroup = ctx.subgroup.map_or(32, |(_, most)| most);
+    Form { workgroup, ..Form::plain("rms_norm") }
+}
+
 /// x counts rows of the weight, y tokens.
 pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &MatmulParams) -> Tiled {
     let matvec = is_matvec(ctx, p);

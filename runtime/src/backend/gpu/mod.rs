@@ -232,7 +232,8 @@ impl Backend for Gpu {
 
     fn alloc_kv(&mut self, shape: [usize; 3]) -> Result<Buf> {
         let bytes = shape.iter().product::<usize>() * 4;
-        if !forms::cache_is_texture(&self.ctx, shape[2] as u32) || bytes as u64 > Words::max_bytes(&self.ctx) {
+        if !forms::cache_is_texture(&self.ctx, shape[2] as u32) || bytes as u64 > Words::max_bytes(&self.ctx)
+        {
             return self.alloc(bytes / 4);
         }
         let words = Words::new(&self.ctx, bytes)?;
@@ -289,7 +290,8 @@ impl Backend for Gpu {
 
     fn rms_norm(&mut self, out: Buf, x: Buf, weight: Buf, p: RmsNormParams) {
         let groups = [p.n_tokens, 1, 1];
-        self.record(Form::plain("rms_norm"), bytemuck::bytes_of(&p), [x, weight, out], groups);
+        let form = forms::rms_norm(&self.ctx);
+        self.record(form, bytemuck::bytes_of(&p), [x, weight, out], groups);
     }
 
     fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams) {
@@ -351,7 +353,7 @@ impl Backend for Gpu {
     }
 
     fn silu_mul(&mut self, out: Buf, gate_up: Buf, p: SiluMulParams) {
-        let groups = [(p.n_tokens * p.n_ff).div_ceil(64), 1, 1];
+        let groups = [(p.n_tokens * p.n_ff / 4).div_ceil(64), 1, 1];
         self.record(Form::plain("silu_mul"), bytemuck::bytes_of(&p), [gate_up, out], groups);
     }
 
