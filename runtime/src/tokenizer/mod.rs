@@ -7,6 +7,7 @@ mod bpe;
 mod control;
 mod pre_tokenizer;
 mod sentence_piece;
+mod spellings;
 mod stream;
 mod vocabulary;
 
