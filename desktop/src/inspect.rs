@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use halfbyte::gguf::MetadataValue;
-use halfbyte::{ChatTemplate, Gguf, ModelConfig, Plan};
+use halfbyte::{ChatTemplate, Gguf, ModelConfig, Plan, Tokenizer};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -71,6 +71,7 @@ struct Runnable {
 impl Runnable {
     fn new(gguf: &Gguf, n_ctx: Option<usize>) -> halfbyte::Result<Runnable> {
         let config = ModelConfig::from_gguf(gguf)?;
+        Tokenizer::from_gguf(gguf)?;
         let sizes = match n_ctx {
             Some(n_ctx) => vec![n_ctx],
             None => context_sizes(config.n_ctx_train),
@@ -114,23 +115,53 @@ fn to_text(gguf: &Gguf, runnable: &halfbyte::Result<Runnable>) -> String {
 }
 
 fn shape(c: &ModelConfig) -> String {
-    format!(
+    let mut text = format!(
         "\nShape\n  \
-         architecture {}, {} layers, width {}, feed-forward width {}\n  \
-         {} query heads and {} key and value heads of {}, {} of them turned at base {}\n  \
-         vocabulary of {}, trained for {} tokens of context\n",
+         architecture {}, {} layers, width {}, feed-forward width {} ({:?})\n  \
+         attention heads of {}: {} for queries, {} for keys and values\n",
         report::one_line(&c.architecture),
         c.n_layers,
         c.n_embd,
         c.n_ff,
+        c.gate,
+        c.head_dim,
         c.n_heads,
         c.n_kv_heads,
-        c.head_dim,
-        c.rope_dim,
-        c.rope.base,
-        c.n_vocab,
-        c.n_ctx_train
-    )
+    );
+    let _ = writeln!(text, "  RoPE over {} elements of a head, base {}{}", c.rope_dim, c.rope.base, rope(c));
+    if let Some(window) = c.window {
+        let _ = writeln!(text, "  {} layers see the last {window} tokens only", n_windowed(c));
+    }
+    if c.attention_softcap > 0.0 {
+        let _ = writeln!(text, "  attention scores bounded by {} (soft-cap)", c.attention_softcap);
+    }
+    if c.logit_softcap > 0.0 {
+        let _ = writeln!(text, "  logits bounded by {} (soft-cap)", c.logit_softcap);
+    }
+    let _ = writeln!(text, "  vocabulary of {}, trained for {} tokens of context", c.n_vocab, c.n_ctx_train);
+    text
+}
+
+/// How the rotary embedding departs from the plain one.
+fn rope(c: &ModelConfig) -> String {
+    let mut text = String::new();
+    if c.rope.factor != 1.0 {
+        let way = if c.rope.yarn.is_some() { "YaRN" } else { "linear" };
+        let _ = write!(text, ", {way} scaling by {}", c.rope.factor);
+    }
+    if let Some(local) = &c.rope_local {
+        let _ = write!(text, "; base {} in layers with a window", local.base);
+    }
+    let plain = (0..c.n_layers).filter(|layer| !c.is_rotated(*layer)).count();
+    if plain > 0 {
+        let _ = write!(text, "; none in {plain} layers");
+    }
+    text
+}
+
+/// Layers that see a window only.
+fn n_windowed(c: &ModelConfig) -> usize {
+    (0..c.n_layers).filter(|layer| c.window_of(*layer).is_some()).count()
 }
 
 /// How the model chats.
@@ -222,7 +253,11 @@ fn shape_json(c: &ModelConfig) -> Value {
         "rope_dim": c.rope_dim,
         "rope_base": c.rope.base,
         "rope_scale": c.rope.factor,
+        "rope_base_in_windows": c.rope_local.as_ref().map(|rope| rope.base),
         "window": c.window,
+        "n_windowed_layers": n_windowed(c),
+        "attention_softcap": c.attention_softcap,
+        "logit_softcap": c.logit_softcap,
         "norm_eps": c.norm_eps,
     })
 }

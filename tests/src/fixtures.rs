@@ -1,4 +1,4 @@
-//! The fixtures of `tests/fixtures`, and the real model that the set-up step fetches.
+//! The fixtures of `tests/fixtures`, and the real models that the set-up step fetches.
 
 use std::{env, fs, path::PathBuf};
 
@@ -78,61 +78,24 @@ impl TinyModel {
     }
 }
 
-/// The real model, which `cargo xtask model` fetches; `HALFBYTE_MODEL` names another place.
+/// SmolLM2-135M-Instruct, which `cargo xtask model` fetches; `HALFBYTE_MODEL` names another place.
 pub fn smollm2() -> PathBuf {
+    fetched("HALFBYTE_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf", "cargo xtask model")
+}
+
+/// Gemma 3 270M, which `cargo xtask model gemma3` fetches; `HALFBYTE_GEMMA3` names another place.
+pub fn gemma3() -> PathBuf {
+    fetched("HALFBYTE_GEMMA3", "gemma-3-270m-q4_k_m.gguf", "cargo xtask model gemma3")
+}
+
+/// A file that `command` keeps in the user's cache folder, or that the environment names.
+fn fetched(variable: &str, file_name: &str, command: &str) -> PathBuf {
     let cache = || {
         let home = || env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache"));
         let root = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-        Some(root.join("halfbyte/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
+        Some(root.join("halfbyte/models").join(file_name))
     };
-    let path = env::var_os("HALFBYTE_MODEL").map(PathBuf::from).or_else(cache).unwrap_or_default();
-    assert!(path.is_file(), "the model {} is missing: run `cargo xtask model` first", path.display());
+    let path = env::var_os(variable).map(PathBuf::from).or_else(cache).unwrap_or_default();
+    assert!(path.is_file(), "the model {} is missing: run `{command}` first", path.display());
     path
-}
-
-/// Reference data for the real model; see `tests/fixtures/README.md`.
-#[derive(Debug, Deserialize)]
-pub struct SmolLm2 {
-    /// Prompts with what the reference made of them.
-    pub cases: Vec<Case>,
-    /// A stretch of a novel.
-    pub text_nll: TextNll,
-}
-
-/// One prompt and its greedy continuation.
-#[derive(Debug, Deserialize)]
-pub struct Case {
-    /// The messages of a chat.
-    pub messages: Option<Vec<halfbyte::Message>>,
-    /// The prompt as text.
-    pub prompt: String,
-    /// The prompt as ids.
-    pub ids: Vec<u32>,
-    /// What the reference generated.
-    pub greedy: Vec<u32>,
-    /// Ids of the five largest logits of each step, in order.
-    pub top5_ids: Vec<[usize; 5]>,
-    /// Those logits.
-    pub top5_logits: Vec<[f64; 5]>,
-    /// Logarithm of the sum of the exponentials of all logits of each step.
-    pub logsumexp: Vec<f64>,
-}
-
-/// Ids of a text and the negative log-likelihood of each after the first.
-#[derive(Debug, Deserialize)]
-pub struct TextNll {
-    /// The text as ids.
-    pub ids: Vec<u32>,
-    /// Natural logarithm, one less than `ids`.
-    pub nll: Vec<f64>,
-    /// Perplexity of the text.
-    pub ppl: f64,
-}
-
-impl SmolLm2 {
-    /// The committed reference.
-    pub fn load() -> SmolLm2 {
-        let text = fs::read_to_string(path("smollm2.json")).expect("the reference of the real model");
-        serde_json::from_str(&text).expect("a reference of the real model")
-    }
 }

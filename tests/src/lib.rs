@@ -6,5 +6,6 @@ pub mod gguf_writer;
 pub mod matrices;
 pub mod patched_gguf;
 pub mod random;
+pub mod reference;
 pub mod scripted_backend;
 pub mod taps;

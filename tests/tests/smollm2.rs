@@ -3,83 +3,43 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::{
-    BackendChoice, Event, Gguf, LogitRows, Message, Model, RenderOptions, SamplerConfig, Session,
-    SessionOptions, Tokenizer,
+    BackendChoice, Event, Gguf, Message, Model, RenderOptions, SamplerConfig, Session, SessionOptions,
+    Tokenizer,
 };
-use halfbyte_tests::agreement::{arg_max, log_sum_exp, std_dev};
-use halfbyte_tests::fixtures::{SmolLm2, smollm2};
+use halfbyte_tests::fixtures::smollm2;
+use halfbyte_tests::reference::Reference;
 
 /// In standard deviations of a row of logits: f32 sums in another order; see `golden.rs`. The
 /// reference is rounded to 1e-4, which is 3e-5 of the deviation.
 const TOLERANCE: f64 = 1e-3;
 /// Relative, of the perplexity.
 const PERPLEXITY_TOLERANCE: f64 = 5e-3;
+/// In nats. Far below the bound on the mean: every single token must agree too.
+const TOKEN_TOLERANCE: f64 = 0.02;
 
 static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Cpu).unwrap());
 static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Gpu).unwrap());
 
-fn check_logits(model: &Model) {
-    let mut worst: f64 = 0.0;
-    for case in SmolLm2::load().cases {
-        let mut kv = model.new_kv_cache(128).unwrap();
-        let mut logits = Vec::new();
-        model.forward(&case.ids, &mut kv, LogitRows::Last, &mut logits).unwrap();
-        for step in 0..case.greedy.len() {
-            if step > 0 {
-                model.forward(&[case.greedy[step - 1]], &mut kv, LogitRows::Last, &mut logits).unwrap();
-            }
-            let deviation = std_dev(&logits);
-            let top = case.top5_ids[step].iter().zip(case.top5_logits[step]);
-            let differences = top.map(|(id, want)| (f64::from(logits[*id]) - want).abs());
-            let difference = differences.fold((log_sum_exp(&logits) - case.logsumexp[step]).abs(), f64::max);
-            worst = worst.max(difference / deviation);
-            let margin = case.top5_logits[step][0] - case.top5_logits[step][1];
-            if margin > 2.0 * TOLERANCE * deviation {
-                assert_eq!(arg_max(&logits), case.top5_ids[step][0], "step {step}");
-            }
-        }
-    }
-    println!("{}: {worst:.1e} standard deviations", model.device().backend);
-    assert!(worst < TOLERANCE, "{worst:.2e}");
-}
-
-fn check_perplexity(model: &Model) {
-    let text = SmolLm2::load().text_nll;
-    let mut kv = model.new_kv_cache(text.ids.len()).unwrap();
-    let (mut logits, mut nll) = (Vec::new(), Vec::new());
-    for (i, chunk) in text.ids.chunks(Model::BATCH).enumerate() {
-        model.forward(chunk, &mut kv, LogitRows::All, &mut logits).unwrap();
-        let rows = logits.chunks_exact(model.config().n_vocab);
-        let next = &text.ids[i * Model::BATCH + 1..];
-        nll.extend(rows.zip(next).map(|(row, next)| log_sum_exp(row) - f64::from(row[*next as usize])));
-    }
-    assert_eq!(nll.len(), text.nll.len());
-    let perplexity = (nll.iter().sum::<f64>() / nll.len() as f64).exp();
-    println!("{}: perplexity {perplexity:.4}, reference {:.4}", model.device().backend, text.ppl);
-    assert!((perplexity / text.ppl - 1.0).abs() < PERPLEXITY_TOLERANCE);
-    // Far below the bound on the mean: every single token must agree too.
-    let worst = nll.iter().zip(&text.nll).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    assert!(worst < 0.02, "a token's log-likelihood is off by {worst}");
-}
+static REFERENCE: LazyLock<Reference> = LazyLock::new(|| Reference::load("smollm2.json"));
 
 #[test]
 fn cpu_logits_match_the_reference() {
-    check_logits(&CPU);
+    REFERENCE.check_logits(&CPU, TOLERANCE);
 }
 
 #[test]
 fn gpu_logits_match_the_reference() {
-    check_logits(&GPU);
+    REFERENCE.check_logits(&GPU, TOLERANCE);
 }
 
 #[test]
 fn cpu_perplexity_matches_the_reference() {
-    check_perplexity(&CPU);
+    REFERENCE.check_perplexity(&CPU, PERPLEXITY_TOLERANCE, TOKEN_TOLERANCE);
 }
 
 #[test]
 fn gpu_perplexity_matches_the_reference() {
-    check_perplexity(&GPU);
+    REFERENCE.check_perplexity(&GPU, PERPLEXITY_TOLERANCE, TOKEN_TOLERANCE);
 }
 
 #[test]
@@ -87,7 +47,7 @@ fn prompts_render_and_tokenize_as_the_reference() {
     let gguf = Gguf::open(smollm2()).unwrap();
     let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
     let template = halfbyte::ChatTemplate::from_gguf(&gguf).unwrap().unwrap();
-    for case in SmolLm2::load().cases {
+    for case in &REFERENCE.cases {
         let ids = if let Some(messages) = &case.messages {
             let prompt = template.render(messages, &RenderOptions::default()).unwrap();
             assert_eq!(prompt.text(), case.prompt);

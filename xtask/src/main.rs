@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::Chat(request) => chat::chat(request),
-        Task::Model => model::ensure().map(|path| println!("{}", path.display())),
+        Task::Model(model) => model.ensure().map(|path| println!("{}", path.display())),
         Task::Conformance => conformance::conformance(),
         Task::Test { only } => test::test(&only),
         Task::Help => {

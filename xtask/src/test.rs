@@ -7,17 +7,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::{model, shell, vulkan};
-
-/// The variable through which the tests find the default model.
-const MODEL_VARIABLE: &str = "HALFBYTE_MODEL";
+use crate::model::MODELS;
+use crate::{shell, vulkan};
 
 /// One step; the order is that of [`Step::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step {
     Tools,
     Driver,
-    Model,
+    Models,
     Fmt,
     Clippy,
     Doc,
@@ -26,15 +24,23 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Tools, Self::Driver, Self::Model, Self::Fmt, Self::Clippy, Self::Doc, Self::Build, Self::Test];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Tools,
+        Self::Driver,
+        Self::Models,
+        Self::Fmt,
+        Self::Clippy,
+        Self::Doc,
+        Self::Build,
+        Self::Test,
+    ];
 
     /// What the step is called on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tools => "tools",
             Self::Driver => "driver",
-            Self::Model => "model",
+            Self::Models => "models",
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
@@ -48,7 +54,7 @@ impl Step {
         match self {
             Self::Tools => tools(),
             Self::Driver => vulkan::ensure_driver(),
-            Self::Model => model::ensure().map(|path| eprintln!("{}", path.display())),
+            Self::Models => models(),
             Self::Fmt => shell::run(cargo("fmt").args(["--all", "--check"])),
             Self::Clippy => shell::run(
                 cargo("clippy")
@@ -114,14 +120,23 @@ fn component(component: &str, subcommand: &str) -> Result<()> {
         .map_err(|error| Error::failed(format!("{component} is missing and not installed: {error}")))
 }
 
-/// The GPU tests fail without an adapter, and those of the real model without the model, so both
-/// are seen to first.
+fn models() -> Result<()> {
+    for model in MODELS {
+        eprintln!("{}", model.ensure()?.display());
+    }
+    Ok(())
+}
+
+/// The GPU tests fail without an adapter, and those of the real models without the models, so all are
+/// seen to first.
 fn run_tests() -> Result<()> {
     vulkan::ensure_driver()?;
-    let model = model::ensure()?;
     let mut test = cargo("test");
     test.args(["--release", "--workspace", "--no-fail-fast"]);
-    shell::run(test.env(MODEL_VARIABLE, model))
+    for model in MODELS {
+        test.env(model.variable, model.ensure()?);
+    }
+    shell::run(&mut test)
 }
 
 #[cfg(test)]

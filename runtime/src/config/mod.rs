@@ -182,6 +182,7 @@ fn is_every(n: usize, layer: usize) -> bool {
 
 fn not_run(architecture: &str) -> Error {
     let names: Vec<&str> = ARCHITECTURES.iter().map(|a| a.name).collect();
+    let architecture = architecture.escape_debug();
     Error::Unsupported(format!("architecture `{architecture}` is not run; these are: {}", names.join(", ")))
 }
 
@@ -279,7 +280,10 @@ impl Keys<'_> {
     fn refuse_experts(&self) -> Result<()> {
         match self.gguf.get_u32(&format!("{}.expert_count", self.architecture))? {
             None | Some(0) => Ok(()),
-            Some(n) => Err(Error::Unsupported(format!("a mixture of {n} experts is not run"))),
+            Some(n) => Err(Error::Unsupported(format!(
+                "architecture `{}` with a mixture of {n} experts is not run; choose a dense model",
+                self.architecture
+            ))),
         }
     }
 }

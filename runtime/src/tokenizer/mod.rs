@@ -7,6 +7,7 @@ mod bpe;
 mod control;
 mod pre_tokenizer;
 mod sentence_piece;
+mod spellings;
 mod stream;
 mod vocabulary;
 
@@ -213,7 +214,8 @@ fn is_phi3(gguf: &Gguf) -> Result<bool> {
 
 fn unsupported(model: &str) -> Error {
     Error::Unsupported(format!(
-        "the tokenizer model {}; known are \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece)",
+        "the tokenizer model {} is not known; these are: \"gpt2\" (byte-level BPE), \"llama\" \
+         (SentencePiece)",
         quoted(model)
     ))
 }

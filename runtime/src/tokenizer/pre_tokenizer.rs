@@ -74,7 +74,11 @@ impl PreTokenizer {
         let known = KNOWN.iter().find(|known| known.names.contains(&name));
         known.copied().ok_or_else(|| {
             let names: Vec<&str> = KNOWN.iter().flat_map(|known| known.names).copied().collect();
-            Error::Unsupported(format!("the pre-tokenizer {}; known are {}", quoted(name), names.join(", ")))
+            Error::Unsupported(format!(
+                "the pre-tokenizer {} is not known; these are: {}",
+                quoted(name),
+                names.join(", ")
+            ))
         })
     }
 

@@ -7,25 +7,23 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::Arc;
+use std::collections::BinaryHeap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::error::{Error, Result};
 use crate::gguf::Gguf;
 
+use super::spellings::Pieces;
 use super::vocabulary::{SPACE, Vocabulary};
 use super::{Token, missing};
 
 /// The tokens that text is cut into.
 pub(super) struct SentencePiece {
-    /// Every token that merges may make; of equal spellings the later one counts.
-    pieces: HashMap<Arc<str>, Token>,
+    /// Every token that merges may make.
+    pieces: Pieces,
     /// By id. The higher, the sooner a merge happens.
     scores: Vec<f32>,
-    /// Bytes of the longest piece.
-    longest: usize,
     /// The token of each byte, for characters that are no piece.
     bytes: [Option<Token>; 256],
     unknown: Option<Token>,
@@ -45,16 +43,13 @@ impl SentencePiece {
     /// Reads `tokenizer.ggml.{scores, add_space_prefix}`.
     pub(super) fn new(gguf: &Gguf, vocabulary: &Vocabulary) -> Result<SentencePiece> {
         let scores = read_scores(gguf, vocabulary.len())?;
-        let pieces = vocabulary.pieces();
-        let longest = pieces.keys().map(|piece| piece.len()).max().unwrap_or(0);
         Ok(SentencePiece {
             bytes: vocabulary.bytes(),
             unknown: vocabulary.unknown(),
             user_defined: UserDefined::new(vocabulary)?,
             adds_space: gguf.get_bool("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
-            pieces,
+            pieces: vocabulary.pieces(),
             scores,
-            longest,
         })
     }
 
@@ -103,13 +98,6 @@ impl SentencePiece {
         } else if tokens.last() != self.unknown.as_ref() {
             tokens.extend(self.unknown);
         }
-    }
-
-    fn piece(&self, text: &str) -> Option<Token> {
-        if text.len() > self.longest {
-            return None;
-        }
-        self.pieces.get(text).copied()
     }
 
     fn score(&self, token: Token) -> f32 {
@@ -176,7 +164,7 @@ impl<'a> Merging<'a> {
                 len: letter.len_utf8(),
                 previous: index.checked_sub(1).unwrap_or(NONE),
                 next: index + 1,
-                token: model.piece(&text[start..start + letter.len_utf8()]),
+                token: model.pieces.get(&text[start..start + letter.len_utf8()]),
             })
             .collect();
         if let Some(last) = symbols.last_mut() {
@@ -195,7 +183,7 @@ impl<'a> Merging<'a> {
             return;
         };
         let len = first.len + second.len;
-        if let Some(token) = self.model.piece(&self.text[first.start..first.start + len]) {
+        if let Some(token) = self.model.pieces.get(&self.text[first.start..first.start + len]) {
             self.pairs.push(Pair { score: self.model.score(token), left, right, len, token });
         }
     }

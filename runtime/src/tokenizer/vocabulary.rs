@@ -1,12 +1,12 @@
 //! The tokens of a file: their spelling, what kind each is, and the few that have a role.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::gguf::Gguf;
 
+use super::spellings::{Pieces, Spellings};
 use super::{Token, missing};
 
 /// How a SentencePiece vocabulary spells a space: U+2581.
@@ -59,7 +59,7 @@ enum Alphabet {
 /// Tokens in the order of their ids.
 pub(crate) struct Vocabulary {
     alphabet: Alphabet,
-    spellings: Vec<Arc<str>>,
+    spellings: Arc<Spellings>,
     kinds: Vec<Kind>,
     bos: Option<Token>,
     eos: Option<Token>,
@@ -75,13 +75,10 @@ impl Vocabulary {
             Some("llama") => Alphabet::Plain,
             _ => Alphabet::Bytes,
         };
-        let spellings: Vec<Arc<str>> = gguf
+        let spellings = gguf
             .get_strs("tokenizer.ggml.tokens")?
             .filter(|tokens| !tokens.is_empty())
-            .ok_or_else(|| missing("tokenizer.ggml.tokens"))?
-            .into_iter()
-            .map(Into::into)
-            .collect();
+            .ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
         if Token::try_from(spellings.len()).is_err() {
             return Err(Error::Tokenizer("the vocabulary has over 2^32 tokens".into()));
         }
@@ -89,6 +86,7 @@ impl Vocabulary {
         let id = |role| read_id(gguf, role, spellings.len());
         let (bos, eos, unknown) = (id("bos")?, id("eos")?, id("unknown")?);
         let named_ends = [eos, id("eot")?, id("eom")?];
+        let spellings = Arc::new(Spellings::new(&spellings));
         let mut vocabulary = Vocabulary { alphabet, spellings, kinds, bos, eos, unknown, ends: Vec::new() };
         vocabulary.ends = vocabulary.find_ends(&named_ends);
         Ok(vocabulary)
@@ -99,7 +97,7 @@ impl Vocabulary {
     }
 
     pub(crate) fn spelling(&self, token: Token) -> Option<&str> {
-        Some(self.spellings.get(token as usize)?)
+        self.spellings.get(token)
     }
 
     pub(crate) fn bos(&self) -> Option<Token> {
@@ -129,14 +127,13 @@ impl Vocabulary {
 
     /// Every token with its spelling, by id.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (Token, &str)> {
-        self.ids().zip(self.spellings.iter().map(|spelling| &**spelling))
+        self.ids().map(|token| (token, self.spelling(token).unwrap_or_default()))
     }
 
     /// The normal tokens by their spelling; of equal ones the later.
-    pub(super) fn pieces(&self) -> HashMap<Arc<str>, Token> {
-        let all = self.ids().zip(&self.spellings);
-        let normal = all.filter(|&(token, _)| self.kind(token) == Some(Kind::Normal));
-        normal.map(|(token, spelling)| (Arc::clone(spelling), token)).collect()
+    pub(super) fn pieces(&self) -> Pieces {
+        let normal = self.ids().filter(|&token| self.kind(token) == Some(Kind::Normal));
+        Pieces::new(Arc::clone(&self.spellings), normal)
     }
 
     /// The byte tokens by their byte.
@@ -190,7 +187,7 @@ fn is_turn_end(spelling: &str) -> bool {
 }
 
 /// The kinds, one per token; a file without `token_type` has normal tokens only.
-fn read_kinds(gguf: &Gguf, spellings: &[Arc<str>], alphabet: Alphabet) -> Result<Vec<Kind>> {
+fn read_kinds(gguf: &Gguf, spellings: &[&str], alphabet: Alphabet) -> Result<Vec<Kind>> {
     let n_tokens = spellings.len();
     let Some(types) = gguf.get_i32s("tokenizer.ggml.token_type")? else {
         return Ok(vec![Kind::Normal; n_tokens]);

@@ -3,6 +3,8 @@
 
 use std::process::Stdio;
 
+use halfbyte_tests::patched_gguf::with_strings;
+
 use crate::{Folder, Run, command, quiet, run, tiny};
 
 /// Runs a job that fails; its one line.
@@ -60,6 +62,30 @@ fn a_file_that_was_cut_off_is_refused() {
     for share in [3, 2] {
         let model = folder.write("cut.gguf", &whole[..whole.len() / 4 * share]);
         all_fail(&model, &folder, "not a usable GGUF file: ");
+    }
+}
+
+/// A sound file of something that is not run, by the strings of the tiny model that are other.
+#[test]
+fn a_model_that_is_not_run_is_named() {
+    let folder = Folder::new();
+    for (changes, reason) in [
+        (("llama", "dream"), "architecture `dream` is not run; these are: llama, "),
+        (("llama", "qwen3moe"), "architecture `qwen3moe` is not run; these are: llama, "),
+        (
+            ("llama.rope.dimension_count", "llama.expert_count"),
+            "architecture `llama` with a mixture of 16 experts",
+        ),
+        (("llama-bpe", "new-bpe"), "the pre-tokenizer \"new-bpe\" is not known; these are: gpt-2, "),
+        (("gpt2", "t5"), "the tokenizer model \"t5\" is not known; these are: "),
+    ] {
+        let model = folder.write("model.gguf", with_strings(&std::fs::read(tiny()).unwrap(), &[changes]));
+        for backend in ["cpu", "gpu"] {
+            let line = failure(&["run", &model, "--prompt", "Hi", "--backend", backend]);
+            assert!(line.starts_with(&format!("unsupported model: {reason}")), "{line}");
+        }
+        let text = quiet(&["inspect", &model]).stdout;
+        assert!(text.contains(&format!("This model cannot be run: unsupported model: {reason}")), "{text}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use halfbyte::{BackendChoice, LogitRows, Model};
 use halfbyte_tests::agreement::{log_sum_exp, max_difference, std_dev};
-use halfbyte_tests::fixtures::TinyModel;
+use halfbyte_tests::fixtures::{self, TinyModel};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
@@ -43,6 +43,27 @@ fn inspect_plans_for_the_context_that_is_asked_for() {
     let refused = run(&["inspect", &tiny(), "--ctx", "513"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert!(refused.stderr.contains("this model takes 1 to 512"), "{}", refused.stderr);
+}
+
+/// Gemma 3: six layers of seven see 16 positions and keep those of a batch beside them.
+#[test]
+fn layers_with_a_window_take_less_memory() {
+    let model = fixtures::path("tiny/gemma3-s.Q4_0.gguf").into_os_string().into_string().unwrap();
+    let file = quiet(&["inspect", &model, "--json"]).json();
+    let n = |key: &str| file["shape"][key].as_u64().unwrap();
+    assert_eq!((n("n_layers"), n("n_windowed_layers"), n("window")), (7, 6, 16));
+    let ctx = n("n_ctx_train");
+    let slots = 6 * (16 + Model::BATCH as u64) + ctx;
+    let elements = 2 * slots * n("n_kv_heads") * n("head_dim") + 2 * ctx * n("rope_dim");
+    assert_eq!(file["plans"][0]["kv_cache_bytes"], 4 * elements);
+
+    let args = ["bench", &model, "--prompt-tokens", "8", "--gen-tokens", "2", "--backend", "cpu", "--json"];
+    let bench = run(&[&args[..], &["--ctx", &ctx.to_string()]].concat()).json();
+    assert_eq!(bench["kv_cache_bytes"], 4 * elements);
+
+    let text = quiet(&["inspect", &model]).stdout;
+    assert!(text.contains("\n  6 layers see the last 16 tokens only\n"), "{text}");
+    assert!(text.contains("; base 10000 in layers with a window\n"), "{text}");
 }
 
 #[test]
