@@ -12,8 +12,8 @@ mod uniforms;
 mod words;
 
 use super::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, Gate, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
-    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams, compose,
+    Activations, AttentionParams, Backend, Buf, Device, EmbedParams, Gate, GeluMulParams, HeadBufs, KvBufs,
+    MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams, compose,
 };
 use crate::{
     error::{Error, Result},
@@ -44,13 +44,21 @@ pub struct GpuOptions {
     pub int64: bool,
     /// Keep weights in textures where that is faster.
     pub textures: bool,
+    /// The arithmetic of matmuls; [`Activations::Auto`] is f32.
+    pub activations: Activations,
     /// Bytes of weights that one buffer or texture may hold, at most what the adapter allows.
     pub max_binding_bytes: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { subgroups: true, int64: true, textures: true, max_binding_bytes: u64::MAX }
+        GpuOptions {
+            subgroups: true,
+            int64: true,
+            textures: true,
+            activations: Activations::Auto,
+            max_binding_bytes: u64::MAX,
+        }
     }
 }
 
@@ -69,12 +77,12 @@ pub struct Gpu {
     next_id: u32,
     tokens: wgpu::Buffer,
     /// What a matmul of many tokens reads its activations from, where it reads textures.
-    activations: Option<Activations>,
+    batch: Option<Batch>,
     max_binding: u64,
 }
 
 /// A batch of activations in a texture.
-struct Activations {
+struct Batch {
     id: u32,
     bytes: usize,
     words: Words,
@@ -99,7 +107,7 @@ impl Gpu {
         let recorder = Recorder::new(&ctx);
         Ok(Gpu {
             max_binding: options.max_binding_bytes,
-            activations: None,
+            batch: None,
             slots: Vec::new(),
             next_id: TOKENS_ID + 1,
             ctx,
@@ -159,7 +167,7 @@ impl Gpu {
         };
         let mut p = p;
         let mut x = Binding::buffer(*x_id, x_buffer);
-        if let Some(a) = self.activations.as_ref().filter(|_| forms::copies_x(&self.ctx, &p)) {
+        if let Some(a) = self.batch.as_ref().filter(|_| forms::copies_x(&self.ctx, &p)) {
             let row = u64::from(p.n_cols) * 4;
             let (offset, bytes) = (u64::from(p.first_token) * row, u64::from(p.n_tokens) * row);
             self.recorder.record_copy(x_buffer, offset, bytes, &a.words);
@@ -183,15 +191,15 @@ impl Gpu {
     }
 
     /// Makes room for a batch of activations of `n_cols` columns, where matmuls read them from a texture.
-    fn reserve_activations(&mut self, n_cols: usize) -> Result<()> {
+    fn reserve_batch(&mut self, n_cols: usize) -> Result<()> {
         let bytes = crate::Model::BATCH * n_cols * 4;
-        let has_room = self.activations.as_ref().is_some_and(|a| a.bytes >= bytes);
+        let has_room = self.batch.as_ref().is_some_and(|a| a.bytes >= bytes);
         if self.ctx.textures && !has_room {
             let words = Words::new(&self.ctx, bytes)?;
-            if let Some(old) = self.activations.take() {
+            if let Some(old) = self.batch.take() {
                 self.recorder.forget(old.id..old.id + 1);
             }
-            self.activations = Some(Activations { id: self.new_id(), bytes, words });
+            self.batch = Some(Batch { id: self.new_id(), bytes, words });
         }
         Ok(())
     }
@@ -203,7 +211,7 @@ impl Backend for Gpu {
     }
 
     fn upload(&mut self, tensors: &[TensorView]) -> Result<Buf> {
-        self.reserve_activations(tensors.iter().map(TensorView::cols).max().unwrap_or(0))?;
+        self.reserve_batch(tensors.iter().map(TensorView::cols).max().unwrap_or(0))?;
         let chunks = matrix::upload(&self.ctx, tensors, self.max_binding)?;
         let id = self.next_id;
         self.next_id += chunks.len() as u32;

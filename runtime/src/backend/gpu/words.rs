@@ -54,7 +54,8 @@ impl Words {
         };
         let mut rest = data;
         for region in Region::cover(at as u32 / WORD_BYTES, data.len() as u32 / WORD_BYTES) {
-            let (piece, others) = rest.split_at((region.size.width * region.size.height * WORD_BYTES) as usize);
+            let (piece, others) =
+                rest.split_at((region.size.width * region.size.height * WORD_BYTES) as usize);
             let layout = region.layout(0);
             ctx.queue.write_texture(region.of(texture), piece, layout, region.size);
             rest = others;
