@@ -25,7 +25,7 @@ pub struct Integers {
     pub quants: Vec<[u8; BLOCK]>,
     /// The scale of the two halves of each block.
     pub scales: Vec<[f32; 2]>,
-    /// The offset of the two halves of each block.
+    /// The offset of the two halves of each block; zeros fill it up to [`padded`] blocks.
     pub offsets: Vec<[f32; 2]>,
 }
 
@@ -33,14 +33,26 @@ impl Integers {
     /// Room for a row of `n_cols` weights, a multiple of the block.
     pub fn new(n_cols: usize) -> Integers {
         let n = n_cols / BLOCK;
-        Integers { quants: vec![[0; BLOCK]; n], scales: vec![[0.0; 2]; n], offsets: vec![[0.0; 2]; n] }
+        Integers {
+            quants: vec![[0; BLOCK]; n],
+            scales: vec![[0.0; 2]; n],
+            offsets: vec![[0.0; 2]; padded(n)],
+        }
     }
+}
+
+/// Blocks that are added up together with `n`, so that the offsets of their halves fill vectors of eight.
+pub fn padded(n: usize) -> usize {
+    n.next_multiple_of(4)
 }
 
 /// Blocks that [`Integers`] can hold.
 pub(super) trait Unpack<const N: usize>: Block<N> {
-    /// Writes the blocks of 32 of one block of the file; the slices hold as many.
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]);
+    /// Writes the quants of the blocks of 32 of one block of the file; the slice holds as many.
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]);
+
+    /// Writes the scales and offsets.
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]);
 }
 
 impl WeightType {
@@ -80,9 +92,12 @@ impl WeightType {
 #[inline(always)]
 fn unpack_blocks<const N: usize, B: Unpack<N>>(bytes: &[u8], out: &mut Integers) {
     let n = N / BLOCK;
-    let quants = out.quants.chunks_exact_mut(n);
+    let blocks = blocks::<B>(bytes);
+    for (block, quants) in blocks.iter().zip(out.quants.chunks_exact_mut(n)) {
+        block.unpack(quants);
+    }
     let factors = out.scales.chunks_exact_mut(n).zip(out.offsets.chunks_exact_mut(n));
-    for ((block, quants), (scales, offsets)) in blocks::<B>(bytes).iter().zip(quants).zip(factors) {
-        block.unpack(quants, scales, offsets);
+    for (block, (scales, offsets)) in blocks.iter().zip(factors) {
+        block.factors(scales, offsets);
     }
 }

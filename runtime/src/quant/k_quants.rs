@@ -62,11 +62,17 @@ impl Block<SUPER_BLOCK> for Q2_K {
 
 impl Unpack<SUPER_BLOCK> for Q2_K {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
         let bytes = self.scales.as_chunks::<2>().0;
         for j in 0..BLOCKS {
-            quants[j] = self.quants(j);
             scales[j] = bytes[j].map(|s| d * f32::from(s & 15));
             offsets[j] = bytes[j].map(|s| -dmin * f32::from(s >> 4));
         }
@@ -132,10 +138,16 @@ impl Block<SUPER_BLOCK> for Q3_K {
 
 impl Unpack<SUPER_BLOCK> for Q3_K {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, bytes) = (f16_to_f32(self.d), self.scales());
         for j in 0..BLOCKS {
-            quants[j] = self.quants(j);
             scales[j] = bytes[j].map(|s| d * f32::from(s as i8 - 32));
             offsets[j] = scales[j].map(|s| -4.0 * s);
         }
@@ -184,11 +196,17 @@ impl Block<SUPER_BLOCK> for Q4_K {
 
 impl Unpack<SUPER_BLOCK> for Q4_K {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
         let bytes = scales_and_minima(&self.scales);
         for j in 0..BLOCKS {
-            quants[j] = self.quants(j);
             scales[j] = [d * f32::from(bytes[j][0]); 2];
             offsets[j] = [-dmin * f32::from(bytes[j][1]); 2];
         }
@@ -239,11 +257,17 @@ impl Block<SUPER_BLOCK> for Q5_K {
 
 impl Unpack<SUPER_BLOCK> for Q5_K {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
         let bytes = scales_and_minima(&self.scales);
         for j in 0..BLOCKS {
-            quants[j] = self.quants(j);
             scales[j] = [d * f32::from(bytes[j][0]); 2];
             offsets[j] = [-dmin * f32::from(bytes[j][1]); 2];
         }
@@ -301,10 +325,16 @@ impl Block<SUPER_BLOCK> for Q6_K {
 
 impl Unpack<SUPER_BLOCK> for Q6_K {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, bytes) = (f16_to_f32(self.d), self.scales.as_chunks::<2>().0);
         for j in 0..BLOCKS {
-            quants[j] = self.quants(j);
             scales[j] = bytes[j].map(|s| d * f32::from(s as i8));
             offsets[j] = scales[j].map(|s| -32.0 * s);
         }

@@ -34,9 +34,14 @@ impl Block<BLOCK> for Q4_0 {
 
 impl Unpack<BLOCK> for Q4_0 {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = nibbles(&self.quants);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let d = f16_to_f32(self.d);
-        (quants[0], scales[0], offsets[0]) = (nibbles(&self.quants), [d; 2], [-8.0 * d; 2]);
+        (scales[0], offsets[0]) = ([d; 2], [-8.0 * d; 2]);
     }
 }
 
@@ -65,9 +70,14 @@ impl Block<BLOCK> for Q4_1 {
 
 impl Unpack<BLOCK> for Q4_1 {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = nibbles(&self.quants);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, m) = (f16_to_f32(self.d), f16_to_f32(self.m));
-        (quants[0], scales[0], offsets[0]) = (nibbles(&self.quants), [d; 2], [m; 2]);
+        (scales[0], offsets[0]) = ([d; 2], [m; 2]);
     }
 }
 
@@ -102,10 +112,14 @@ impl Block<BLOCK> for Q5_0 {
 
 impl Unpack<BLOCK> for Q5_0 {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = five_bits(nibbles(&self.quants), self.high);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let d = f16_to_f32(self.d);
-        let q = five_bits(nibbles(&self.quants), self.high);
-        (quants[0], scales[0], offsets[0]) = (q, [d; 2], [-16.0 * d; 2]);
+        (scales[0], offsets[0]) = ([d; 2], [-16.0 * d; 2]);
     }
 }
 
@@ -137,10 +151,14 @@ impl Block<BLOCK> for Q5_1 {
 
 impl Unpack<BLOCK> for Q5_1 {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = five_bits(nibbles(&self.quants), self.high);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let (d, m) = (f16_to_f32(self.d), f16_to_f32(self.m));
-        let q = five_bits(nibbles(&self.quants), self.high);
-        (quants[0], scales[0], offsets[0]) = (q, [d; 2], [m; 2]);
+        (scales[0], offsets[0]) = ([d; 2], [m; 2]);
     }
 }
 
@@ -168,9 +186,14 @@ impl Block<BLOCK> for Q8_0 {
 
 impl Unpack<BLOCK> for Q8_0 {
     #[inline(always)]
-    fn unpack(&self, quants: &mut [[u8; BLOCK]], scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = self.quants;
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
         let d = f16_to_f32(self.d);
-        (quants[0], scales[0], offsets[0]) = (self.quants, [d; 2], [0.0; 2]);
+        (scales[0], offsets[0]) = ([d; 2], [0.0; 2]);
     }
 }
 

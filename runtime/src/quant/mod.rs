@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     gguf::{TensorType, TensorView},
 };
-pub use integers::{Integers, Quants};
+pub use integers::{Integers, Quants, padded};
 
 use codebook::{IQ4_NL, IQ4_XS, MXFP4};
 use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K};

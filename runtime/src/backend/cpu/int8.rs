@@ -3,12 +3,11 @@
 
 use halfbyte_shaders::params::QuantizeParams;
 
-use super::ops::dot;
 use super::simd::{Lanes, dispatch};
-use crate::quant::{BLOCK, Integers, Quants, WeightType};
+use crate::quant::{BLOCK, Integers, Quants, WeightType, padded};
 
 /// Tokens whose sums a row of weights goes into at once: their additions overlap.
-const TOKEN_TILE: usize = 4;
+const TOKEN_TILE: usize = 4; // as `Lanes::sums` takes
 
 /// Activations as integers: `x = scale * quant`, rows of tokens one behind the other.
 #[derive(Debug, Default)]
@@ -17,27 +16,28 @@ pub struct Quantized {
     pub quants: Vec<[i8; BLOCK]>,
     /// The scale of each block.
     pub scales: Vec<f32>,
-    /// The sum of `scale * quant` over the two halves of each block.
+    /// The sum of `scale * quant` over the two halves of each block; a token has [`padded`] blocks here.
     pub sums: Vec<[f32; 2]>,
 }
 
 /// See [`QuantizeParams`].
 pub fn quantize(x: &[f32], p: QuantizeParams) -> Quantized {
-    let n_cols = p.n_cols as usize;
-    let x = &x[p.first_token as usize * n_cols..][..p.n_tokens as usize * n_cols];
-    let x = x.as_chunks::<BLOCK>().0;
+    let (n_tokens, n_blocks) = (p.n_tokens as usize, p.n_cols as usize / BLOCK);
+    let first = p.first_token as usize * n_blocks;
+    let x = &x.as_chunks().0[first..first + n_tokens * n_blocks];
     let mut out = Quantized {
         quants: vec![[0; BLOCK]; x.len()],
         scales: vec![0.0; x.len()],
-        sums: vec![[0.0; 2]; x.len()],
+        sums: vec![[0.0; 2]; n_tokens * padded(n_blocks)],
     };
-    quantize_blocks(x, &mut out);
+    quantize_blocks(x, n_blocks, &mut out);
     out
 }
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2+fma"))]
-fn quantize_blocks(x: &[[f32; BLOCK]], out: &mut Quantized) {
-    let factors = out.scales.iter_mut().zip(&mut out.sums);
+fn quantize_blocks(x: &[[f32; BLOCK]], n_blocks: usize, out: &mut Quantized) {
+    let sums = out.sums.chunks_exact_mut(padded(n_blocks)).flat_map(|sums| &mut sums[..n_blocks]);
+    let factors = out.scales.iter_mut().zip(sums);
     for ((x, quants), (scale, sums)) in x.iter().zip(&mut out.quants).zip(factors) {
         let mut largest = 0.0f32;
         for v in x {
@@ -101,12 +101,14 @@ impl Rows<'_> {
 /// A row of weights times every token.
 #[inline(always)]
 fn products<L: Lanes, const SIGNED: bool, const HALVES: bool>(w: &Integers, x: &Quantized, sums: &mut [f32]) {
-    let n_tiled = sums.len() / TOKEN_TILE * TOKEN_TILE;
-    for (i, sums) in sums[..n_tiled].as_chunks_mut().0.iter_mut().enumerate() {
-        tile::<L, TOKEN_TILE, SIGNED, HALVES>(w, x, i * TOKEN_TILE, sums);
+    let (tiles, rest) = sums.as_chunks_mut();
+    let n_tiled = tiles.len() * TOKEN_TILE;
+    for (i, sums) in tiles.iter_mut().enumerate() {
+        *sums = L::sums(tile::<L, TOKEN_TILE, SIGNED, HALVES>(w, x, i * TOKEN_TILE));
     }
-    for (i, sums) in sums[n_tiled..].as_chunks_mut().0.iter_mut().enumerate() {
-        tile::<L, 1, SIGNED, HALVES>(w, x, n_tiled + i, sums);
+    for (i, sum) in rest.iter_mut().enumerate() {
+        let [lanes] = tile::<L, 1, SIGNED, HALVES>(w, x, n_tiled + i);
+        *sum = lanes.sum();
     }
 }
 
@@ -116,23 +118,26 @@ fn tile<L: Lanes, const T: usize, const SIGNED: bool, const HALVES: bool>(
     w: &Integers,
     x: &Quantized,
     first: usize,
-    sums: &mut [f32; T],
-) {
+) -> [L; T] {
     let n = w.quants.len();
     let quants: [&[[i8; BLOCK]]; T] = std::array::from_fn(|t| &x.quants[(first + t) * n..][..n]);
     let scales: [&[f32]; T] = std::array::from_fn(|t| &x.scales[(first + t) * n..][..n]);
     let mut lanes = [L::zero(); T];
-    for (b, (w, factor)) in w.quants.iter().zip(&w.scales[..n]).enumerate() {
+    for (b, (w, scale)) in w.quants.iter().zip(&w.scales).enumerate() {
+        let scale = L::scale::<HALVES>(*scale);
         for t in 0..T {
-            let x_scale = scales[t][b];
-            lanes[t] = lanes[t].add::<SIGNED, HALVES>(w, &quants[t][b], factor.map(|f| f * x_scale));
+            lanes[t] = lanes[t].add::<SIGNED>(w, &quants[t][b], scale, scales[t][b]);
         }
     }
-    for t in 0..T {
-        sums[t] = lanes[t].sum();
-        if !SIGNED {
-            let x_sums = &x.sums[(first + t) * n..][..n];
-            sums[t] += dot(w.offsets.as_flattened(), x_sums.as_flattened());
+    if !SIGNED {
+        let offsets = w.offsets.as_flattened().as_chunks().0;
+        let n = w.offsets.len();
+        for t in 0..T {
+            let sums = x.sums[(first + t) * n..][..n].as_flattened().as_chunks().0;
+            for (offset, sum) in offsets.iter().zip(sums) {
+                lanes[t] = lanes[t].add_products(offset, sum);
+            }
         }
     }
+    lanes
 }
