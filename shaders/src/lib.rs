@@ -60,6 +60,7 @@ mod tests {
         list!(
             EmbedParams,
             RmsNormParams,
+            QuantizeParams,
             MatmulParams,
             RopeKvParams,
             AttentionParams,
