@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::{
-    BackendChoice, Event, Gguf, LogitRows, Message, Model, RenderOptions, SamplerConfig, Session,
-    SessionOptions, Tokenizer,
+    Activations, BackendChoice, BackendOptions, Event, Gguf, LogitRows, Message, Model, RenderOptions,
+    SamplerConfig, Session, SessionOptions, Tokenizer,
 };
 use halfbyte_tests::agreement::{arg_max, log_sum_exp, std_dev};
 use halfbyte_tests::fixtures::{SmolLm2, smollm2};
@@ -15,8 +15,15 @@ const TOLERANCE: f64 = 1e-3;
 /// Relative, of the perplexity.
 const PERPLEXITY_TOLERANCE: f64 = 5e-3;
 
-static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Cpu).unwrap());
-static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Gpu).unwrap());
+/// Relative, of the perplexity with int8 activations.
+const INT8_PERPLEXITY_TOLERANCE: f64 = 1e-2;
+
+static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| open(BackendChoice::Cpu, Activations::F32));
+static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| open(BackendChoice::Gpu, Activations::F32));
+
+fn open(choice: BackendChoice, activations: Activations) -> Arc<Model> {
+    Model::open(smollm2(), BackendOptions { choice, activations }).unwrap()
+}
 
 fn check_logits(model: &Model) {
     let mut worst: f64 = 0.0;
@@ -45,21 +52,33 @@ fn check_logits(model: &Model) {
 
 fn check_perplexity(model: &Model) {
     let text = SmolLm2::load().text_nll;
-    let mut kv = model.new_kv_cache(text.ids.len()).unwrap();
-    let (mut logits, mut nll) = (Vec::new(), Vec::new());
-    for (i, chunk) in text.ids.chunks(Model::BATCH).enumerate() {
-        model.forward(chunk, &mut kv, LogitRows::All, &mut logits).unwrap();
-        let rows = logits.chunks_exact(model.config().n_vocab);
-        let next = &text.ids[i * Model::BATCH + 1..];
-        nll.extend(rows.zip(next).map(|(row, next)| log_sum_exp(row) - f64::from(row[*next as usize])));
-    }
-    assert_eq!(nll.len(), text.nll.len());
-    let perplexity = (nll.iter().sum::<f64>() / nll.len() as f64).exp();
-    println!("{}: perplexity {perplexity:.4}, reference {:.4}", model.device().backend, text.ppl);
-    assert!((perplexity / text.ppl - 1.0).abs() < PERPLEXITY_TOLERANCE);
+    let nll = negative_log_likelihood(model, &text.ids);
+    check_mean(model, &nll, PERPLEXITY_TOLERANCE);
     // Far below the bound on the mean: every single token must agree too.
     let worst = nll.iter().zip(&text.nll).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 0.02, "a token's log-likelihood is off by {worst}");
+}
+
+/// Of each token after the first.
+fn negative_log_likelihood(model: &Model, ids: &[u32]) -> Vec<f64> {
+    let mut kv = model.new_kv_cache(ids.len()).unwrap();
+    let (mut logits, mut nll) = (Vec::new(), Vec::new());
+    for (i, chunk) in ids.chunks(Model::BATCH).enumerate() {
+        model.forward(chunk, &mut kv, LogitRows::All, &mut logits).unwrap();
+        let rows = logits.chunks_exact(model.config().n_vocab);
+        let next = &ids[i * Model::BATCH + 1..];
+        nll.extend(rows.zip(next).map(|(row, next)| log_sum_exp(row) - f64::from(row[*next as usize])));
+    }
+    nll
+}
+
+fn check_mean(model: &Model, nll: &[f64], tolerance: f64) {
+    let text = SmolLm2::load().text_nll;
+    assert_eq!(nll.len(), text.nll.len());
+    let perplexity = (nll.iter().sum::<f64>() / nll.len() as f64).exp();
+    let features = model.device().features.join(", ");
+    println!("{}, {features}: perplexity {perplexity:.4}, reference {:.4}", model.device().backend, text.ppl);
+    assert!((perplexity / text.ppl - 1.0).abs() < tolerance);
 }
 
 #[test]
@@ -80,6 +99,15 @@ fn cpu_perplexity_matches_the_reference() {
 #[test]
 fn gpu_perplexity_matches_the_reference() {
     check_perplexity(&GPU);
+}
+
+#[test]
+fn perplexity_with_int8_activations_is_near_the_reference() {
+    for choice in [BackendChoice::Cpu, BackendChoice::Gpu] {
+        let model = open(choice, Activations::Int8);
+        let nll = negative_log_likelihood(&model, &SmolLm2::load().text_nll.ids);
+        check_mean(&model, &nll, INT8_PERPLEXITY_TOLERANCE);
+    }
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl Activations {
     /// For [`Device::features`].
     fn describe(self) -> String {
         match self {
-            Activations::Int8 => "int8 activations".into(),
+            Activations::Int8 => "int8 activations where weights are integers".into(),
             Activations::F32 | Activations::Auto => "f32 activations".into(),
         }
     }
