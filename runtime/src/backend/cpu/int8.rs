@@ -125,17 +125,17 @@ fn tile<L: Lanes, const T: usize, const SIGNED: bool, const HALVES: bool>(
     let mut lanes = [L::zero(); T];
     for (b, (w, scale)) in w.quants.iter().zip(&w.scales).enumerate() {
         let scale = L::scale::<HALVES>(*scale);
-        for t in 0..T {
-            lanes[t] = lanes[t].add::<SIGNED>(w, &quants[t][b], scale, scales[t][b]);
+        for (t, lanes) in lanes.iter_mut().enumerate() {
+            *lanes = lanes.add::<SIGNED>(w, &quants[t][b], scale, scales[t][b]);
         }
     }
     if !SIGNED {
         let offsets = w.offsets.as_flattened().as_chunks().0;
         let n = w.offsets.len();
-        for t in 0..T {
+        for (t, lanes) in lanes.iter_mut().enumerate() {
             let sums = x.sums[(first + t) * n..][..n].as_flattened().as_chunks().0;
             for (offset, sum) in offsets.iter().zip(sums) {
-                lanes[t] = lanes[t].add_products(offset, sum);
+                *lanes = lanes.add_products(offset, sum);
             }
         }
     }
