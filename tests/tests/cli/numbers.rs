@@ -56,10 +56,10 @@ fn inspect_shows_a_model_that_cannot_be_run() {
     assert!(quiet(&["inspect", &model]).stdout.contains("This model cannot be run: unsupported model"));
 }
 
-/// The `logits` command on `ids`: the values of its file.
 /// What the references are compared with.
 const EXACT: [&str; 2] = ["--activations", "f32"];
 
+/// The `logits` command on `ids`: the values of its file.
 fn logits(ids: &[u32], backend: &str) -> Vec<f32> {
     let folder = Folder::new();
     let (list, output) = (list(ids), folder.path("logits.safetensors"));
