@@ -23,10 +23,14 @@ fn main() -> Result<()> {
         println!("cargo::rerun-if-changed={path}");
     }
     let mut table = String::from(
-        "/// Every kernel of `kernel_list.rs`, once per weight type.\npub static KERNELS: &[KernelSource] = &[\n",
+        "/// Every kernel of `kernel_list.rs`, once per weight type that it reads.\npub static KERNELS: &[KernelSource] = &[\n",
     );
-    for &(name, per_weight, constants) in KERNELS {
-        let weights: &[&str] = if per_weight { WEIGHTS } else { &[""] };
+    let plain = KERNELS.iter().map(|&(name, per_weight, constants)| {
+        let weights = if per_weight { WEIGHTS } else { &[""] };
+        (name, weights, constants)
+    });
+    let integer = INTEGER_KERNELS.iter().map(|&(name, constants)| (name, INTEGER_WEIGHTS, constants));
+    for (name, weights, constants) in plain.chain(integer) {
         for &weight in weights {
             let source = resolve(&format!("kernels/{name}.wgsl"), weight)?;
             let bindings = validate(&source, constants).map_err(|e| format!("{name} {weight}: {e}"))?;

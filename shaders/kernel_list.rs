@@ -15,6 +15,7 @@ pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
     ("embed", true, &[]),
     ("embed_texture", true, &[]),
     ("rms_norm", false, &[]),
+    ("quantize", false, &[("INPUT", 1)]),
     ("matmul", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matmul_subgroup", true, &[("TOKENS", 8), ("ROWS", 4)]),
     ("matmul_subgroup_u64", true, &[("TOKENS", 8), ("ROWS", 4)]),
@@ -59,4 +60,19 @@ pub const KERNELS: &[(&str, bool, &[(&str, u32)])] = &[
     ("gelu_mul", false, &[]),
     ("softcap", false, &[]),
     ("read_bandwidth", false, &[("STRIDE", 1), ("WORDS_PER_LANE", 64)]),
+];
+
+/// The weight types that [`INTEGER_KERNELS`] read: their files bring `packed` too.
+pub const INTEGER_WEIGHTS: &[&str] =
+    &["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"];
+
+/// Kernels that multiply integers, as in [`KERNELS`]; each exists once per integer weight type.
+pub const INTEGER_KERNELS: &[(&str, &[(&str, u32)])] = &[
+    ("matmul_int8", &[("ROWS", 4), ("TOKENS", 8)]),
+    ("matmul_int8_subgroup", &[("ROWS", 4)]),
+    ("matmul_int8_subgroup_u64", &[("ROWS", 4)]),
+    ("matmul_int8_subgroup_texture", &[("ROWS", 4)]),
+    ("matvec_int8_subgroup", &[("ROWS", 4)]),
+    ("matvec_int8_subgroup_u64", &[("ROWS", 4)]),
+    ("matvec_int8_subgroup_texture", &[("ROWS", 4)]),
 ];

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use halfbyte::{BackendChoice, Message, Model, SamplerConfig, SessionOptions, Token};
+use halfbyte::{
+    Activations, BackendChoice, BackendOptions, Message, Model, SamplerConfig, SessionOptions, Token,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -24,13 +26,19 @@ pub(crate) struct ModelArgs {
     /// What to run on: `auto` takes the GPU, or the CPU where there is none that works
     #[arg(long, value_enum, default_value = "auto")]
     pub backend: BackendName,
+
+    /// Arithmetic of the matrix products: `f32` is exact, `int8` rounds activations to eight bits and is
+    /// faster where the processor multiplies bytes; `auto` takes the faster one
+    #[arg(long, value_enum, default_value = "auto")]
+    pub activations: ActivationsName,
 }
 
 impl ModelArgs {
     /// Loads the model.
     pub(crate) fn open(&self) -> Result<Arc<Model>, Failure> {
         let _waiting = report::waiting("loading the model");
-        Ok(Model::open(&self.path, self.backend.into())?)
+        let options = BackendOptions { choice: self.backend.into(), activations: self.activations.into() };
+        Ok(Model::open(&self.path, options)?)
     }
 }
 
@@ -47,6 +55,23 @@ impl From<BackendName> for BackendChoice {
             BackendName::Auto => BackendChoice::Auto,
             BackendName::Gpu => BackendChoice::Gpu,
             BackendName::Cpu => BackendChoice::Cpu,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ActivationsName {
+    Auto,
+    F32,
+    Int8,
+}
+
+impl From<ActivationsName> for Activations {
+    fn from(name: ActivationsName) -> Activations {
+        match name {
+            ActivationsName::Auto => Activations::Auto,
+            ActivationsName::F32 => Activations::F32,
+            ActivationsName::Int8 => Activations::Int8,
         }
     }
 }

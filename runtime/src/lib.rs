@@ -33,7 +33,7 @@ pub mod session;
 pub mod tokenizer;
 mod weights;
 
-pub use backend::{BackendChoice, Device};
+pub use backend::{Activations, BackendChoice, BackendOptions, Device};
 pub use chat_template::{ChatTemplate, Message, Prompt, RenderOptions, ThoughtTags};
 pub use config::ModelConfig;
 pub use error::{Error, Result};

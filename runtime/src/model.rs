@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     backend::{
-        self, AttentionParams, Backend, BackendChoice, Buf, Device, EmbedParams, HeadBufs, MatmulParams,
+        self, AttentionParams, Backend, BackendOptions, Buf, Device, EmbedParams, HeadBufs, MatmulParams,
         RmsNormParams, SoftcapParams,
     },
     chat_template::ChatTemplate,
@@ -59,12 +59,13 @@ impl Model {
     /// Tokens that one forward pass takes at most.
     pub const BATCH: usize = 128;
 
-    /// Maps a GGUF file and loads it onto the backend of choice.
+    /// Maps a GGUF file and loads it onto a backend: a [`BackendChoice`](crate::BackendChoice) or more
+    /// options.
     ///
     /// # Errors
     /// Any of [`Error`] that says what is wrong with the file, the model or the device.
-    pub fn open(path: impl AsRef<Path>, choice: BackendChoice) -> Result<Arc<Model>> {
-        let model = Model::load(Gguf::open(path)?, backend::open(choice)?)?;
+    pub fn open(path: impl AsRef<Path>, options: impl Into<BackendOptions>) -> Result<Arc<Model>> {
+        let model = Model::load(Gguf::open(path)?, backend::open(options)?)?;
         model.warm_up()?;
         Ok(model)
     }

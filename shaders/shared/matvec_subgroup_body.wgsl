@@ -9,12 +9,8 @@
 #import layout
 #import dot4
 #import gelu
+#import input_kinds
 #import matmul_io
-
-const PLAIN = 0u;
-const NORMED = 1u;
-const GATED = 2u;
-const GELU_GATED = 3u;
 
 override WORKGROUP: u32 = 64;
 

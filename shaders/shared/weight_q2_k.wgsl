@@ -14,24 +14,40 @@ fn load_scales(at: u32, n: u32) -> Scales {
     return Scales(at, n);
 }
 
-// Of the 16 weights of each half of the block: 4 * d * scale, and that plus dmin * minimum.
-struct Block { quants: vec2<u32>, scale: vec2<f32>, offset: vec2<f32> }
+// Of the 16 weights of each half of the block the scale and the minimum; d and dmin.
+struct Block { quants: vec2<u32>, scale: vec2<u32>, minimum: vec2<u32>, d_dmin: vec2<f32> }
 
 fn load_block(s: Scales, at: u32, k: u32) -> Block {
     let bytes_at = word_at(s.at + k / 8u * NEXT)[k % 8u / 2u] >> (16u * (k % 2u));
     let bytes = vec2<u32>(bytes_at) >> vec2<u32>(0u, 8u);
     let d_dmin = unpack2x16float(word_at(s.at + s.n / 8u * NEXT)[k / 8u]);
-    let scale = 4.0 * d_dmin.x * vec2<f32>(bytes & vec2<u32>(15u));
-    let offset = fma(vec2<f32>((bytes >> vec2<u32>(4u)) & vec2<u32>(15u)), vec2<f32>(d_dmin.y), scale);
-    return Block(pair_of(word_at(at + k / 2u * NEXT), k), scale, offset);
+    let minimum = (bytes >> vec2<u32>(4u)) & vec2<u32>(15u);
+    return Block(pair_of(word_at(at + k / 2u * NEXT), k), bytes & vec2<u32>(15u), minimum, d_dmin);
 }
 
-// The weight: (1 + q / 4) * scale - offset.
+// The weight: (1 + q / 4) * 4 * d * scale, less that and dmin * minimum.
 fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
-    let half = i / 4u;
-    return fma(unit_floats(pair_bytes(b.quants, i), 2u), vec4<f32>(b.scale[half]), vec4<f32>(-b.offset[half]));
+    let scale = 4.0 * b.d_dmin.x * f32(b.scale[i / 4u]);
+    let offset = fma(f32(b.minimum[i / 4u]), b.d_dmin.y, scale);
+    return fma(unit_floats(pair_bytes(b.quants, i), 2u), vec4<f32>(scale), vec4<f32>(-offset));
 }
 
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     return vec2<f32>(1.0, 0.0);
+}
+
+fn packed(s: Scales, k: u32, b: Block, i: u32) -> u32 {
+    return pair_bytes(b.quants, i);
+}
+
+fn int_scales(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.scale);
+}
+
+fn int_offsets(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.minimum);
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    return vec2<f32>(1.0, -1.0) * b.d_dmin;
 }

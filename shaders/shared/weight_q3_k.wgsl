@@ -34,3 +34,19 @@ fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     return vec2<f32>(8.0 * unpack2x16float(s.header.x).x, 0.0);
 }
+
+fn packed(s: Scales, k: u32, b: Block, i: u32) -> u32 {
+    return pair_bytes(b.quants, i) | (bit_bytes(b.high, i) << 2u);
+}
+
+fn int_scales(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.scale);
+}
+
+fn int_offsets(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.scale);
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    return vec2<f32>(1.0, -4.0) * unpack2x16float(s.header.x).x;
+}

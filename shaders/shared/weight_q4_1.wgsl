@@ -1,5 +1,7 @@
 // Q4_1: 32 weights = 16 bytes of nibbles as in Q4_0, an f16 scale and an f16 minimum;
 // weight = d * nibble + m.
+#import int_nibbles
+
 const SUPER: u32 = 4u;
 const SCALE_BYTES: u32 = 32u;
 const QUANT_WORDS: u32 = 8u;
@@ -24,4 +26,8 @@ fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     let d_m = unpack2x16float(s.d_m[k]);
     return vec2<f32>(16.0 * d_m.x, d_m.y - 16.0 * d_m.x);
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    return unpack2x16float(s.d_m[k]);
 }

@@ -1,6 +1,7 @@
 // Q4_K: blocks of nibbles as in Q4_0. Scales of 256 weights: a header (d, dmin, six-bit scale and minimum
 // of each block). weight = d * scale * nibble - dmin * minimum.
 #import six_bit_pairs
+#import int_nibbles
 
 const SUPER: u32 = 8u;
 const SCALE_BYTES: u32 = 16u;
@@ -26,4 +27,8 @@ fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     let d_m = unpack2x16float(s.header.x) * six_bit_pair(s.header, k);
     return vec2<f32>(16.0 * d_m.x, fma(-16.0, d_m.x, -d_m.y));
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    return vec2<f32>(1.0, -1.0) * unpack2x16float(s.header.x) * six_bit_pair(s.header, k);
 }

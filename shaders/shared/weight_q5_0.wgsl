@@ -1,6 +1,7 @@
 // Q5_0: 32 weights = 16 bytes of nibbles as in Q4_0, 4 bytes of fifth bits, one f16 scale;
 // weight = d * (q - 16). Scales of two blocks: both halves, then the fifth bits of each.
 #import packed_bits
+#import int_five_bits
 
 const SUPER: u32 = 8u;
 const SCALE_BYTES: u32 = 48u;
@@ -34,4 +35,9 @@ fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     let halves = unpack2x16float(scale_at(s, k / 2u * 3u));
     return vec2<f32>(32.0, -48.0) * select(halves.x, halves.y, k % 2u == 1u);
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    let halves = unpack2x16float(scale_at(s, k / 2u * 3u));
+    return vec2<f32>(1.0, -16.0) * select(halves.x, halves.y, k % 2u == 1u);
 }

@@ -2,6 +2,7 @@
 // of each block), then 4 bytes of fifth bits for each block. weight = d * scale * q - dmin * minimum.
 #import packed_bits
 #import six_bit_pairs
+#import int_five_bits
 
 const SUPER: u32 = 8u;
 const SCALE_BYTES: u32 = 48u;
@@ -27,4 +28,8 @@ fn raw(s: Scales, k: u32, b: Block, i: u32) -> vec4<f32> {
 fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     let d_m = unpack2x16float(s.header.x) * six_bit_pair(s.header, k);
     return vec2<f32>(32.0 * d_m.x, fma(-32.0, d_m.x, -d_m.y));
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    return vec2<f32>(1.0, -1.0) * unpack2x16float(s.header.x) * six_bit_pair(s.header, k);
 }

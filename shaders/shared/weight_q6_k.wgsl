@@ -40,3 +40,20 @@ fn affine(s: Scales, k: u32, b: Block) -> vec2<f32> {
     let d = unpack2x16float(s.d);
     return vec2<f32>(64.0 * select(d.x, d.y, k >= 8u), 0.0);
 }
+
+fn packed(s: Scales, k: u32, b: Block, i: u32) -> u32 {
+    return nibble_bytes(b.quants[i % 4u], i / 4u) | (pair_bytes(b.high, i) << 4u);
+}
+
+fn int_scales(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.scale);
+}
+
+fn int_offsets(b: Block) -> vec2<i32> {
+    return vec2<i32>(b.scale);
+}
+
+fn int_factors(s: Scales, k: u32, b: Block) -> vec2<f32> {
+    let d = unpack2x16float(s.d);
+    return vec2<f32>(1.0, -32.0) * select(d.x, d.y, k >= 8u);
+}

@@ -62,6 +62,7 @@ mod tests {
         list!(
             EmbedParams,
             RmsNormParams,
+            QuantizeParams,
             MatmulParams,
             RopeKvParams,
             AttentionParams,

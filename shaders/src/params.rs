@@ -70,6 +70,19 @@ params! {
         eps: f32,
     }
 
+    /// `quantize`: rows of activations as integers, in blocks of 32 with a scale of their own:
+    /// `scale = max |x| / 127` of the block, `q = round(x / scale)`. `matmul_int8` multiplies with them.
+    QuantizeParams {
+        /// Rows of `x` and `out`.
+        n_tokens: u32,
+        /// Columns, a multiple of 32.
+        n_cols: u32,
+        /// First row of `x` that is read; `out` starts at row 0.
+        first_token: u32,
+        /// Added to the mean square where `x` is normalised on the way in.
+        eps: f32,
+    }
+
     /// `rope_kv`: takes the key and value heads of `qkv` into the cache, at the positions
     /// `pos..pos + n_tokens`, and the query heads into `queries` `[n_tokens, n_heads, head_dim]`. Heads go
     /// through what the flags say, in this order: the bias is added (`has_bias`); queries and keys are
@@ -167,6 +180,12 @@ impl MatmulParams {
     pub fn rms_norm(&self) -> RmsNormParams {
         let MatmulParams { n_tokens, n_cols, first_token, eps, .. } = *self;
         RmsNormParams { n_tokens, n_cols, first_token, eps, accumulate: 0 }
+    }
+
+    /// The quantising in front of a matmul with int8 activations.
+    pub fn quantize(&self) -> QuantizeParams {
+        let MatmulParams { n_tokens, n_cols, first_token, eps, .. } = *self;
+        QuantizeParams { n_tokens, n_cols, first_token, eps }
     }
 
     /// The gating in front of a matmul that gates its input.

@@ -1,4 +1,5 @@
-//! Times every op in the shapes of a model's layer, alone: `cargo bench --bench ops -- [gpu|cpu] [FILTER]`.
+//! Times every op in the shapes of a model's layer, alone: `cargo bench --bench ops --
+//! [gpu|cpu] [f32|int8] [FILTER]`.
 //!
 //! Decode ops walk over several copies of their weights, so that those come from memory and not from a
 //! cache, as in a model. A row names the op, what one call takes, the bytes of weights that it reads a
@@ -10,8 +11,8 @@
 use std::time::Instant;
 
 use halfbyte::backend::{
-    AttentionParams, Backend, BackendChoice, Buf, Gate, HeadBufs, KvBufs, MatmulParams, RmsNormParams,
-    SiluMulParams, open,
+    Activations, AttentionParams, Backend, BackendChoice, BackendOptions, Buf, Gate, HeadBufs, KvBufs,
+    MatmulParams, RmsNormParams, SiluMulParams, open,
 };
 use halfbyte::quant::WeightType;
 use halfbyte_tests::{matrices::random_matrix, random::Random};
@@ -51,10 +52,14 @@ fn main() {
         Some("cpu") => BackendChoice::Cpu,
         _ => BackendChoice::Gpu,
     };
-    let backend = open(choice).unwrap();
+    let activations = match args.get(1).map(String::as_str) {
+        Some("int8") => Activations::Int8,
+        _ => Activations::F32,
+    };
+    let backend = open(BackendOptions { choice, activations }).unwrap();
     let device = backend.device();
     println!("{}, {}, {}", device.name, device.driver, device.features.join(", "));
-    let mut bench = Bench { backend, filter: args.get(1).cloned().unwrap_or_default() };
+    let mut bench = Bench { backend, filter: args.get(2).cloned().unwrap_or_default() };
     for shape in &SHAPES {
         println!("{}", shape.name);
         for ty in WeightType::ALL {

@@ -34,3 +34,14 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
 pub fn arg_max(logits: &[f32]) -> usize {
     (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
 }
+
+/// Kullback-Leibler divergence of the distribution of `logits` from that of `reference`, in nats.
+pub fn kl_divergence(logits: &[f32], reference: &[f32]) -> f64 {
+    assert_eq!(logits.len(), reference.len());
+    let (of_logits, of_reference) = (log_sum_exp(logits), log_sum_exp(reference));
+    let term = |(l, r): (&f32, &f32)| {
+        let (l, r) = (f64::from(*l) - of_logits, f64::from(*r) - of_reference);
+        r.exp() * (r - l)
+    };
+    logits.iter().zip(reference).map(term).sum()
+}

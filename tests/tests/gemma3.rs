@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::backend::gpu::{Gpu, GpuOptions};
-use halfbyte::{BackendChoice, Gguf, Model, Tokenizer};
+use halfbyte::{Activations, BackendChoice, BackendOptions, Gguf, Model, Tokenizer};
 use halfbyte_tests::fixtures::gemma3;
 use halfbyte_tests::reference::Reference;
 
@@ -21,7 +21,7 @@ const BINDING: u64 = 128 << 20;
 static REFERENCE: LazyLock<Reference> = LazyLock::new(|| Reference::load("gemma3-270m.json"));
 
 fn on(choice: BackendChoice) -> Arc<Model> {
-    Model::open(gemma3(), choice).unwrap()
+    Model::open(gemma3(), BackendOptions { choice, activations: Activations::F32 }).unwrap()
 }
 
 /// The weights in buffers that a phone can bind.

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use halfbyte::{
-    BackendChoice, Event, Gguf, Message, Model, RenderOptions, SamplerConfig, Session, SessionOptions,
-    Tokenizer,
+    Activations, BackendChoice, BackendOptions, Event, Gguf, Message, Model, RenderOptions, SamplerConfig,
+    Session, SessionOptions, Tokenizer,
 };
 use halfbyte_tests::fixtures::smollm2;
 use halfbyte_tests::reference::Reference;
@@ -17,8 +17,17 @@ const PERPLEXITY_TOLERANCE: f64 = 5e-3;
 /// In nats. Far below the bound on the mean: every single token must agree too.
 const TOKEN_TOLERANCE: f64 = 0.02;
 
-static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Cpu).unwrap());
-static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| Model::open(smollm2(), BackendChoice::Gpu).unwrap());
+/// Relative, of the perplexity with int8 activations.
+const INT8_PERPLEXITY_TOLERANCE: f64 = 1e-2;
+/// In nats. Eight bits move the likelihood of an unlikely token by some tenths.
+const INT8_TOKEN_TOLERANCE: f64 = 1.0;
+
+static CPU: LazyLock<Arc<Model>> = LazyLock::new(|| open(BackendChoice::Cpu, Activations::F32));
+static GPU: LazyLock<Arc<Model>> = LazyLock::new(|| open(BackendChoice::Gpu, Activations::F32));
+
+fn open(choice: BackendChoice, activations: Activations) -> Arc<Model> {
+    Model::open(smollm2(), BackendOptions { choice, activations }).unwrap()
+}
 
 static REFERENCE: LazyLock<Reference> = LazyLock::new(|| Reference::load("smollm2.json"));
 
@@ -40,6 +49,14 @@ fn cpu_perplexity_matches_the_reference() {
 #[test]
 fn gpu_perplexity_matches_the_reference() {
     REFERENCE.check_perplexity(&GPU, PERPLEXITY_TOLERANCE, TOKEN_TOLERANCE);
+}
+
+#[test]
+fn perplexity_with_int8_activations_is_near_the_reference() {
+    for choice in [BackendChoice::Cpu, BackendChoice::Gpu] {
+        let model = open(choice, Activations::Int8);
+        REFERENCE.check_perplexity(&model, INT8_PERPLEXITY_TOLERANCE, INT8_TOKEN_TOLERANCE);
+    }
 }
 
 #[test]

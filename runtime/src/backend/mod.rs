@@ -164,19 +164,59 @@ pub enum BackendChoice {
     Cpu,
 }
 
+/// What the activations of a matmul are while they meet the weights; all else is f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activations {
+    /// What is faster on the backend.
+    #[default]
+    Auto,
+    /// 32-bit floats: exact up to rounding.
+    F32,
+    /// Integers of eight bits, with a scale for each block of 32 of a token; see [`QuantizeParams`]. Weight
+    /// types that are no integers, such as F16, are computed with in f32 all the same.
+    Int8,
+}
+
+impl Activations {
+    /// For [`Device::features`].
+    fn describe(self) -> String {
+        match self {
+            Activations::Int8 => "int8 activations where weights are integers".into(),
+            Activations::F32 | Activations::Auto => "f32 activations".into(),
+        }
+    }
+}
+
+/// How to open a backend; made of a [`BackendChoice`] where that is all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendOptions {
+    /// Which one.
+    pub choice: BackendChoice,
+    /// The arithmetic of matmuls.
+    pub activations: Activations,
+}
+
+impl From<BackendChoice> for BackendOptions {
+    fn from(choice: BackendChoice) -> BackendOptions {
+        BackendOptions { choice, ..Default::default() }
+    }
+}
+
 /// Opens a backend.
 ///
 /// # Errors
 /// [`Error::NoGpu`](crate::Error::NoGpu) when [`BackendChoice::Gpu`] finds none.
-pub fn open(choice: BackendChoice) -> Result<Box<dyn Backend>> {
+pub fn open(options: impl Into<BackendOptions>) -> Result<Box<dyn Backend>> {
+    let BackendOptions { choice, activations } = options.into();
+    let cpu = || Box::new(cpu::Cpu::with_activations(activations));
     if choice == BackendChoice::Cpu {
-        return Ok(Box::new(cpu::Cpu::new()));
+        return Ok(cpu());
     }
-    match gpu::Gpu::open() {
+    match gpu::Gpu::open_with(gpu::GpuOptions { activations, ..Default::default() }) {
         Ok(gpu) => Ok(Box::new(gpu)),
         Err(e) if choice == BackendChoice::Auto => {
             log::warn!("{e}; running on the CPU");
-            Ok(Box::new(cpu::Cpu::new()))
+            Ok(cpu())
         }
         Err(e) => Err(e),
     }

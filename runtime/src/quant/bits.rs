@@ -68,6 +68,16 @@ pub(super) fn nibbles(bytes: &[u8; BLOCK / 2]) -> [u8; BLOCK] {
     q
 }
 
+/// Quants of five bits, the fifth of quant i bit i of `high`.
+#[inline(always)]
+pub(super) fn five_bits(low: [u8; BLOCK], high: [u8; 4]) -> [u8; BLOCK] {
+    let mut q = low;
+    for i in 0..BLOCK {
+        q[i] |= if high[i / 8] & 1 << (i % 8) == 0 { 0 } else { 16 };
+    }
+    q
+}
+
 /// The bits of `mask` from bit `shift` of each byte on. Shifts four bytes at once, because a processor
 /// shifts vectors of words but not of bytes.
 #[inline(always)]

@@ -10,6 +10,7 @@ use super::{
     BLOCK, Block, SUPER_BLOCK,
     bits::{affine, affine_halves, bit_plane, field, joined, nibble_plane, pair_plane},
     floats::f16_to_f32,
+    integers::Unpack,
 };
 
 /// Blocks of a super-block.
@@ -55,6 +56,25 @@ impl Block<SUPER_BLOCK> for Q2_K {
         }
         for block in super_block {
             scales.extend([block.d, block.dmin].as_flattened());
+        }
+    }
+}
+
+impl Unpack<SUPER_BLOCK> for Q2_K {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
+        let bytes = self.scales.as_chunks::<2>().0;
+        for j in 0..BLOCKS {
+            scales[j] = bytes[j].map(|s| d * f32::from(s & 15));
+            offsets[j] = bytes[j].map(|s| -dmin * f32::from(s >> 4));
         }
     }
 }
@@ -116,6 +136,24 @@ impl Block<SUPER_BLOCK> for Q3_K {
     }
 }
 
+impl Unpack<SUPER_BLOCK> for Q3_K {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, bytes) = (f16_to_f32(self.d), self.scales());
+        for j in 0..BLOCKS {
+            scales[j] = bytes[j].map(|s| d * f32::from(s as i8 - 32));
+            offsets[j] = scales[j].map(|s| -4.0 * s);
+        }
+    }
+}
+
 /// Weight = `d * scale * q - dmin * min`; q has four bits, scale and minimum six. Each 32 bytes of
 /// `quants` hold two blocks, the first in the low nibbles.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -152,6 +190,25 @@ impl Block<SUPER_BLOCK> for Q4_K {
             for j in 0..BLOCKS {
                 quants.extend(nibble_plane(&block.quants(j)));
             }
+        }
+    }
+}
+
+impl Unpack<SUPER_BLOCK> for Q4_K {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
+        let bytes = scales_and_minima(&self.scales);
+        for j in 0..BLOCKS {
+            scales[j] = [d * f32::from(bytes[j][0]); 2];
+            offsets[j] = [-dmin * f32::from(bytes[j][1]); 2];
         }
     }
 }
@@ -194,6 +251,25 @@ impl Block<SUPER_BLOCK> for Q5_K {
                 quants.extend(nibble_plane(&block.quants(j)));
                 scales.extend(bit_plane(&block.quants(j), 4));
             }
+        }
+    }
+}
+
+impl Unpack<SUPER_BLOCK> for Q5_K {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, dmin) = (f16_to_f32(self.d), f16_to_f32(self.dmin));
+        let bytes = scales_and_minima(&self.scales);
+        for j in 0..BLOCKS {
+            scales[j] = [d * f32::from(bytes[j][0]); 2];
+            offsets[j] = [-dmin * f32::from(bytes[j][1]); 2];
         }
     }
 }
@@ -243,6 +319,24 @@ impl Block<SUPER_BLOCK> for Q6_K {
         }
         for block in super_block {
             scales.extend(block.d);
+        }
+    }
+}
+
+impl Unpack<SUPER_BLOCK> for Q6_K {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        for (j, quants) in quants.iter_mut().enumerate() {
+            *quants = self.quants(j);
+        }
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, bytes) = (f16_to_f32(self.d), self.scales.as_chunks::<2>().0);
+        for j in 0..BLOCKS {
+            scales[j] = bytes[j].map(|s| d * f32::from(s as i8));
+            offsets[j] = scales[j].map(|s| -32.0 * s);
         }
     }
 }

@@ -4,8 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     BLOCK, Block,
-    bits::{affine, affine_five_bits, affine_nibbles, nibbles, plane_of_bits},
+    bits::{affine, affine_five_bits, affine_nibbles, five_bits, nibbles, plane_of_bits},
     floats::f16_to_f32,
+    integers::Unpack,
 };
 
 /// Byte i of `quants` holds weight i and, in its high nibble, weight i + 16.
@@ -31,6 +32,19 @@ impl Block<BLOCK> for Q4_0 {
     }
 }
 
+impl Unpack<BLOCK> for Q4_0 {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = nibbles(&self.quants);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let d = f16_to_f32(self.d);
+        (scales[0], offsets[0]) = ([d; 2], [-8.0 * d; 2]);
+    }
+}
+
 /// As [`Q4_0`].
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -51,6 +65,19 @@ impl Block<BLOCK> for Q4_1 {
             quants.extend(block.quants);
             scales.extend([block.d, block.m].as_flattened());
         }
+    }
+}
+
+impl Unpack<BLOCK> for Q4_1 {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = nibbles(&self.quants);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, m) = (f16_to_f32(self.d), f16_to_f32(self.m));
+        (scales[0], offsets[0]) = ([d; 2], [m; 2]);
     }
 }
 
@@ -83,6 +110,19 @@ impl Block<BLOCK> for Q5_0 {
     }
 }
 
+impl Unpack<BLOCK> for Q5_0 {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = five_bits(nibbles(&self.quants), self.high);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let d = f16_to_f32(self.d);
+        (scales[0], offsets[0]) = ([d; 2], [-16.0 * d; 2]);
+    }
+}
+
 /// As [`Q5_0`].
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -109,6 +149,19 @@ impl Block<BLOCK> for Q5_1 {
     }
 }
 
+impl Unpack<BLOCK> for Q5_1 {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = five_bits(nibbles(&self.quants), self.high);
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let (d, m) = (f16_to_f32(self.d), f16_to_f32(self.m));
+        (scales[0], offsets[0]) = ([d; 2], [m; 2]);
+    }
+}
+
 /// Signed bytes.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -128,6 +181,19 @@ impl Block<BLOCK> for Q8_0 {
             quants.extend(block.quants);
             scales.extend(block.d);
         }
+    }
+}
+
+impl Unpack<BLOCK> for Q8_0 {
+    #[inline(always)]
+    fn unpack(&self, quants: &mut [[u8; BLOCK]]) {
+        quants[0] = self.quants;
+    }
+
+    #[inline(always)]
+    fn factors(&self, scales: &mut [[f32; 2]], offsets: &mut [[f32; 2]]) {
+        let d = f16_to_f32(self.d);
+        (scales[0], offsets[0]) = ([d; 2], [0.0; 2]);
     }
 }
 

@@ -6,6 +6,7 @@
 mod bits;
 mod codebook;
 mod floats;
+mod integers;
 mod k_quants;
 mod legacy;
 
@@ -15,6 +16,8 @@ use crate::{
     error::{Error, Result},
     gguf::{TensorType, TensorView},
 };
+pub use integers::{Integers, Quants, padded};
+
 use codebook::{IQ4_NL, IQ4_XS, MXFP4};
 use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K};
 use legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};

@@ -30,7 +30,8 @@ fn ids_are_continued_as_the_reference_continues_them() {
         let path = fixtures::path("tiny").join(file).into_os_string().into_string().unwrap();
         for backend in ["cpu", "gpu"] {
             let args = ["run", &path, "--ids", &ids.join(","), "--max-tokens", "32", "--json"];
-            let answer = quiet(&[&args[..], &["--temperature", "0", "--backend", backend]].concat()).json();
+            let exact = ["--temperature", "0", "--backend", backend, "--activations", "f32"];
+            let answer = quiet(&[&args[..], &exact].concat()).json();
             assert_eq!(answer["generated_ids"], json!(expected), "{file} on the {backend}");
             assert_eq!(answer["stop"], stop);
             assert_eq!(answer["device"]["backend"], backend);

@@ -1,6 +1,6 @@
 //! The commands that measure and check: `inspect`, `logits`, `perplexity`, `bench`.
 
-use halfbyte::{BackendChoice, LogitRows, Model};
+use halfbyte::{Activations, BackendChoice, BackendOptions, LogitRows, Model};
 use halfbyte_tests::agreement::{log_sum_exp, max_difference, std_dev};
 use halfbyte_tests::fixtures::{self, TinyModel};
 use safetensors::{Dtype, SafeTensors};
@@ -77,12 +77,15 @@ fn inspect_shows_a_model_that_cannot_be_run() {
     assert!(quiet(&["inspect", &model]).stdout.contains("This model cannot be run: unsupported model"));
 }
 
+/// What the references are compared with.
+const EXACT: [&str; 2] = ["--activations", "f32"];
+
 /// The `logits` command on `ids`: the values of its file.
 fn logits(ids: &[u32], backend: &str) -> Vec<f32> {
     let folder = Folder::new();
     let (list, output) = (list(ids), folder.path("logits.safetensors"));
     let args = ["logits", &tiny(), "--ids", &list, "--backend", backend, "--output", &output];
-    assert_eq!(quiet(&args).stdout, "");
+    assert_eq!(quiet(&[&args[..], &EXACT].concat()).stdout, "");
     let bytes = std::fs::read(output).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.names(), ["logits"]);
@@ -109,7 +112,8 @@ fn logits_are_those_of_the_reference_and_of_the_library() {
         // Both compute in f32; see the golden tests.
         assert!(deviation < 1e-3, "{backend}: {deviation:.1e}");
     }
-    let model = Model::open(tiny(), BackendChoice::Cpu).unwrap();
+    let options = BackendOptions { choice: BackendChoice::Cpu, activations: Activations::F32 };
+    let model = Model::open(tiny(), options).unwrap();
     let (mut kv, mut all) = (model.new_kv_cache(ids.len()).unwrap(), Vec::new());
     model.forward(&ids, &mut kv, LogitRows::All, &mut all).unwrap();
     assert_eq!(logits(&ids, "cpu"), all);
@@ -142,7 +146,7 @@ fn perplexity_is_that_of_the_reference() {
     let expected = mean_nll(&[(&ids, &logits)]);
     for backend in ["cpu", "gpu"] {
         let args = ["perplexity", &tiny(), "--ids", &list(&ids), "--json", "--backend", backend];
-        let result = quiet(&args).json();
+        let result = quiet(&[&args[..], &EXACT].concat()).json();
         assert_eq!(result["scored_tokens"], ids.len() - 1);
         let mean = result["mean_nll"].as_f64().unwrap();
         assert!((mean - expected).abs() < 1e-3, "{backend}: {mean} against {expected}");
@@ -158,7 +162,7 @@ fn perplexity_starts_anew_in_each_chunk() {
     let parts: Vec<(&[u32], &[f32])> = parts.iter().map(|(ids, logits)| (*ids, &logits[..])).collect();
     let expected = mean_nll(&parts);
     let args = ["perplexity", &tiny(), "--ids", &list(ids), "--ctx", "3", "--json", "--backend", "cpu"];
-    let result = quiet(&args).json();
+    let result = quiet(&[&args[..], &EXACT].concat()).json();
     assert_eq!(result["scored_tokens"], 4, "2 in each full chunk, none in the last of 1");
     let mean = result["mean_nll"].as_f64().unwrap();
     assert!((mean - expected).abs() < 1e-5, "{mean} against {expected}");
@@ -218,4 +222,18 @@ fn bench_prints_a_table() {
         assert!(run.stdout.lines().any(|line| line.starts_with(word)), "{word}: {}", run.stdout);
     }
     assert_eq!((run.code, run.stderr.lines().count()), (0, 1), "{}", run.stderr);
+}
+
+#[test]
+fn activations_are_chosen_and_reported() {
+    for backend in ["cpu", "gpu"] {
+        for activations in ["f32", "int8"] {
+            let args = ["perplexity", &tiny(), "--ids", "1,2,3", "--json", "--backend", backend];
+            let result = quiet(&[&args[..], &["--activations", activations]].concat()).json();
+            let features = result["device"]["features"].as_array().unwrap();
+            let is_named =
+                |f: &Value| f.as_str().is_some_and(|f| f.starts_with(&format!("{activations} act")));
+            assert!(features.iter().any(is_named), "{features:?}");
+        }
+    }
 }

@@ -8,12 +8,13 @@
 mod attention;
 mod elements;
 mod formulas;
+mod int8;
 mod table;
 mod weights;
 
 use halfbyte::Error;
 use halfbyte::backend::{
-    Backend,
+    Activations, Backend,
     gpu::{Gpu, GpuOptions},
 };
 use halfbyte::quant::WeightType;
@@ -21,13 +22,26 @@ use halfbyte_tests::{matrices::random_matrix, random::Random};
 
 use table::Table;
 
-/// The GPU, opened in one way, against the CPU.
+const F32: GpuOptions = GpuOptions {
+    subgroups: true,
+    int64: true,
+    textures: true,
+    activations: Activations::F32,
+    max_binding_bytes: u64::MAX,
+};
+const INT8: GpuOptions = GpuOptions { activations: Activations::Int8, ..F32 };
+
+/// The GPU, opened in one way, against the CPU with the same activations.
 fn open(form: &str, options: GpuOptions) -> Table {
-    Table::new(form, Box::new(Gpu::open_with(options).unwrap()))
+    Table::new(form, Box::new(Gpu::open_with(options).unwrap()), options.activations)
 }
 
 fn check_weights(table: &mut Table) {
     weights::embed(table);
+    check_matmuls(table);
+}
+
+fn check_matmuls(table: &mut Table) {
     weights::matmul(table);
     weights::fused_matmul(table);
     weights::large_matmul(table);
@@ -48,14 +62,14 @@ fn check_all(table: &mut Table) {
 
 #[test]
 fn gpu_matches_its_cpu_twins() {
-    let mut table = open("default", GpuOptions::default());
+    let mut table = open("default", F32);
     check_all(&mut table);
     table.assert_agreement();
 }
 
 #[test]
 fn gpu_without_subgroups_matches_its_cpu_twins() {
-    let mut table = open("no subgroups", GpuOptions { subgroups: false, ..Default::default() });
+    let mut table = open("no subgroups", GpuOptions { subgroups: false, ..F32 });
     check_all(&mut table);
     table.assert_agreement();
 }
@@ -63,7 +77,7 @@ fn gpu_without_subgroups_matches_its_cpu_twins() {
 #[test]
 fn gpu_without_textures_matches_its_cpu_twins() {
     for (form, int64) in [("64-bit loads", true), ("32-bit loads", false)] {
-        let mut table = open(form, GpuOptions { textures: false, int64, ..Default::default() });
+        let mut table = open(form, GpuOptions { textures: false, int64, ..F32 });
         check_weights(&mut table);
         attention::attention(&mut table);
         attention::rope_attention(&mut table);
@@ -73,9 +87,31 @@ fn gpu_without_textures_matches_its_cpu_twins() {
 
 #[test]
 fn gpu_with_split_weights_matches_its_cpu_twins() {
-    let mut table = open("split weights", GpuOptions { max_binding_bytes: 16 << 10, ..Default::default() });
+    let mut table = open("split weights", GpuOptions { max_binding_bytes: 16 << 10, ..F32 });
     check_weights(&mut table);
     table.assert_agreement();
+}
+
+#[test]
+fn gpu_with_int8_activations_matches_its_cpu_twins() {
+    let mut table = open("int8 activations", INT8);
+    check_matmuls(&mut table);
+    table.assert_agreement();
+}
+
+#[test]
+fn other_forms_with_int8_activations_match_their_cpu_twins() {
+    for (form, options) in [
+        ("no subgroups", GpuOptions { subgroups: false, ..INT8 }),
+        ("64-bit loads", GpuOptions { textures: false, ..INT8 }),
+        ("32-bit loads", GpuOptions { textures: false, int64: false, ..INT8 }),
+        ("split weights", GpuOptions { max_binding_bytes: 16 << 10, ..INT8 }),
+    ] {
+        let mut table = open(form, options);
+        weights::fused_matmul(&mut table);
+        weights::stacks(&mut table);
+        table.assert_agreement();
+    }
 }
 
 #[test]

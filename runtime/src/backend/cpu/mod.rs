@@ -1,12 +1,14 @@
 //! The CPU backend: the readable reference, and the fallback when no GPU can be used. Weights stay in
-//! the mapped file and are dequantised as they are read; activations are f32; rows and heads are
-//! spread over the processor's threads.
+//! the mapped file and are dequantised as they are read; activations are f32, or int8 in matmuls; rows and
+//! heads are spread over the processor's threads.
 
+pub mod int8;
 pub mod ops;
+mod simd;
 
 use super::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
-    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams,
+    Activations, AttentionParams, Backend, Buf, Device, EmbedParams, GeluMulParams, HeadBufs, KvBufs,
+    MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams,
 };
 use crate::{
     error::{Error, Result},
@@ -26,20 +28,30 @@ enum Slot {
 pub struct Cpu {
     slots: Vec<Slot>,
     device: Device,
+    activations: Activations,
 }
 
 impl Cpu {
-    /// A backend without buffers.
+    /// A backend without buffers, exact: the reference.
     pub fn new() -> Cpu {
+        Cpu::with_activations(Activations::F32)
+    }
+
+    /// A backend without buffers; [`Activations::Auto`] is int8, which is faster.
+    pub fn with_activations(activations: Activations) -> Cpu {
+        let activations = match activations {
+            Activations::F32 => Activations::F32,
+            Activations::Auto | Activations::Int8 => Activations::Int8,
+        };
         let threads = rayon::current_num_threads();
         let device = Device {
             backend: "cpu",
             name: format!("{} ({threads} threads)", std::env::consts::ARCH),
             driver: String::new(),
-            features: Vec::new(),
+            features: vec![activations.describe()],
             is_software: false,
         };
-        Cpu { slots: Vec::new(), device }
+        Cpu { slots: Vec::new(), device, activations }
     }
 
     fn insert(&mut self, slot: Slot) -> Buf {
@@ -138,7 +150,11 @@ impl Backend for Cpu {
     }
 
     fn matmul(&mut self, out: Buf, x: Buf, weight: Buf, p: MatmulParams) {
-        self.write_op(out, |cpu, out| ops::matmul(out, cpu.f32(x), cpu.matrix(weight), p));
+        let matmul = match self.activations {
+            Activations::Int8 => ops::matmul_int8,
+            Activations::F32 | Activations::Auto => ops::matmul,
+        };
+        self.write_op(out, |cpu, out| matmul(out, cpu.f32(x), cpu.matrix(weight), p));
     }
 
     fn rope_kv(&mut self, queries: Buf, qkv: Buf, kv: KvBufs, heads: HeadBufs, p: RopeKvParams) {

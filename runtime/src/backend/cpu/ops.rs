@@ -8,7 +8,12 @@ use super::super::{
     AttentionParams, EmbedParams, GeluMulParams, MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams,
     SoftcapParams,
 };
-use crate::{gguf::TensorView, quant::WeightType, tokenizer::Token};
+use super::int8;
+use crate::{
+    gguf::TensorView,
+    quant::{Integers, WeightType},
+    tokenizer::Token,
+};
 
 /// Rows of a weight that one task computes.
 const ROWS_PER_TASK: usize = 32;
@@ -57,21 +62,52 @@ pub fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], p: RmsNormParams) {
 
 /// See [`MatmulParams`]. A row of the weight is dequantised once for all tokens.
 pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams) {
-    let (n_tokens, n_cols) = (p.n_tokens as usize, p.n_cols as usize);
-    let x = &x[p.first_token as usize * n_cols..][..n_tokens * n_cols];
+    let x = rows_of(x, &p);
+    matmul_with(out, weight, p, |ty, bytes, row_bytes, sums| {
+        matmul_rows(ty, bytes, row_bytes, x, &mut vec![0.0; p.n_cols as usize], sums);
+    });
+}
+
+/// [`matmul`] with int8 activations, for the weight types that have integers; f32 for the others.
+pub fn matmul_int8(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams) {
+    let n_cols = p.n_cols as usize;
+    let has_integers = |t: &TensorView| WeightType::of(t).is_ok_and(|ty| ty.quants().is_some());
+    if !weight.iter().any(has_integers) {
+        return matmul(out, x, weight, p);
+    }
+    let quantized = int8::quantize(x, p.quantize());
+    let x = rows_of(x, &p);
+    matmul_with(out, weight, p, |ty, bytes, row_bytes, sums| match ty.quants() {
+        Some(_) => int8::matmul_rows(ty, bytes, row_bytes, &quantized, &mut Integers::new(n_cols), sums),
+        None => matmul_rows(ty, bytes, row_bytes, x, &mut vec![0.0; n_cols], sums),
+    });
+}
+
+/// The rows of `x` that a matmul reads.
+fn rows_of<'a>(x: &'a [f32], p: &MatmulParams) -> &'a [f32] {
+    let n_cols = p.n_cols as usize;
+    &x[p.first_token as usize * n_cols..][..p.n_tokens as usize * n_cols]
+}
+
+/// A matmul whose tasks of some rows `multiply` does: it takes the type of the rows, their bytes, the
+/// bytes of one and `[rows, n_tokens]` sums to write.
+fn matmul_with(
+    out: &mut [f32],
+    weight: &[TensorView],
+    p: MatmulParams,
+    multiply: impl Fn(WeightType, &[u8], usize, &mut [f32]) + Sync,
+) {
+    let n_tokens = p.n_tokens as usize;
     let mut first = p.row_begin as usize;
     for tensor in weight {
         let Ok(ty) = WeightType::of(tensor) else {
             continue;
         };
-        let row_bytes = ty.row_bytes(n_cols);
-        let mut sums = vec![0.0; tensor.rows() * n_tokens]; // [rows, n_tokens]
+        let row_bytes = ty.row_bytes(p.n_cols as usize);
+        let mut sums = vec![0.0; tensor.rows() * n_tokens];
         sums.par_chunks_mut(ROWS_PER_TASK * n_tokens)
             .zip(tensor.bytes().par_chunks(ROWS_PER_TASK * row_bytes))
-            .for_each_init(
-                || vec![0.0; n_cols],
-                |row, (sums, bytes)| matmul_rows(ty, bytes, row_bytes, x, row, sums),
-            );
+            .for_each(|(sums, bytes)| multiply(ty, bytes, row_bytes, sums));
         for (t, out) in out.chunks_exact_mut(p.out_cols as usize).take(n_tokens).enumerate() {
             let out = &mut out[first..first + tensor.rows()];
             for (o, s) in out.iter_mut().zip(sums[t..].iter().step_by(n_tokens)) {
@@ -96,7 +132,7 @@ fn matmul_rows(ty: WeightType, bytes: &[u8], row_bytes: usize, x: &[f32], row: &
 
 /// Dot product in 32 partial sums, so that the compiler can keep them in vector registers.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a.as_chunks::<32>();
     let (b, b_rest) = b.as_chunks::<32>();
     let mut parts = [0.0f32; 32];

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuOptions;
 use crate::{
-    backend::Device,
+    backend::{Activations, Device},
     error::{Error, Result},
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Context {
     pub textures: bool,
     /// Whether the key and value cache may be, which kernels write too.
     pub cache_textures: bool,
+    /// Whether matmuls quantise their activations, where the weights are integers.
+    pub int8: bool,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -45,10 +47,13 @@ impl Context {
                     .into(),
             )
         })?;
-        Context::from_adapter(&adapter, options)
+        let language = instance.wgsl_language_features();
+        let has_dot = language.contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct);
+        let int8 = options.activations == Activations::Int8 && has_dot;
+        Context::from_adapter(&adapter, options, int8)
     }
 
-    fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Context> {
+    fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions, int8: bool) -> Result<Context> {
         let info = adapter.get_info();
         let features = adapter.features() & WANTED;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -80,12 +85,12 @@ impl Context {
         report_faults(&device, &fault);
         let info = Device {
             backend: "gpu",
-            features: describe(subgroup, int64, textures),
+            features: describe(subgroup, int64, textures, int8),
             name: info.name,
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software,
         };
-        Ok(Context { device, queue, info, subgroup, int64, textures, cache_textures, fault })
+        Ok(Context { device, queue, info, subgroup, int64, textures, cache_textures, int8, fault })
     }
 
     /// The first fault since the last call, if there was one.
@@ -104,7 +109,7 @@ impl Context {
 }
 
 /// What of the adapter the kernels use, for reports.
-fn describe(subgroup: Option<(u32, u32)>, int64: bool, textures: bool) -> Vec<String> {
+fn describe(subgroup: Option<(u32, u32)>, int64: bool, textures: bool, int8: bool) -> Vec<String> {
     let lanes = match subgroup {
         Some((min, max)) if min == max => format!("subgroups of {min}"),
         Some((min, max)) => format!("subgroups of {min} to {max}"),
@@ -112,7 +117,8 @@ fn describe(subgroup: Option<(u32, u32)>, int64: bool, textures: bool) -> Vec<St
     };
     let words = if int64 { "64-bit loads" } else { "32-bit loads" };
     let weights = textures.then(|| "words in textures".into());
-    [lanes, words.into()].into_iter().chain(weights).collect()
+    let activations = if int8 { Activations::Int8 } else { Activations::F32 };
+    [lanes, words.into()].into_iter().chain(weights).chain([activations.describe()]).collect()
 }
 
 /// Order of preference among adapters.

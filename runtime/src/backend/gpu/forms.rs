@@ -110,6 +110,35 @@ pub(super) fn matmul(ctx: &Context, weight: WeightType, input: Input, p: &Matmul
     Tiled { form: form.with(&[("ROWS", rows), constant]), x: workgroup * rows, y: tokens }
 }
 
+/// Whether weights of a type meet activations that `quantize` wrote.
+pub(super) fn takes_int8(ctx: &Context, weight: WeightType) -> bool {
+    ctx.int8 && weight.quants().is_some()
+}
+
+/// The form that quantises an input.
+pub(super) fn quantize(input: Input) -> Form {
+    Form::plain("quantize").with(&[("INPUT", input as u32)])
+}
+
+/// The form of a matmul of activations that `quantize` wrote; x counts rows of the weight, y tokens.
+pub(super) fn matmul_int8(ctx: &Context, weight: WeightType, p: &MatmulParams) -> Tiled {
+    let kernel = match (is_matvec(ctx, p), words(ctx)) {
+        _ if ctx.subgroup.is_none() => "matmul_int8",
+        (true, Load::U32) => "matvec_int8_subgroup",
+        (true, Load::U64) => "matvec_int8_subgroup_u64",
+        (true, Load::Texture) => "matvec_int8_subgroup_texture",
+        (false, Load::U32) => "matmul_int8_subgroup",
+        (false, Load::U64) => "matmul_int8_subgroup_u64",
+        (false, Load::Texture) => "matmul_int8_subgroup_texture",
+    };
+    let workgroup = ctx.subgroup.map_or(64, |(_, most)| most.max(16));
+    let tokens = if p.n_tokens == 1 { 1 } else { TOKEN_TILE };
+    let constants = [("ROWS", ROW_TILE), ("TOKENS", tokens)];
+    let constants = if ctx.subgroup.is_none() { &constants[..] } else { &constants[..1] };
+    let form = Form { weight: weight.name(), workgroup, ..Form::plain(kernel) }.with(constants);
+    Tiled { form, x: workgroup * ROW_TILE, y: tokens }
+}
+
 /// Whether the cache of heads of `head_dim` elements is a texture. Only kernels that use subgroups read
 /// one.
 pub(super) fn cache_is_texture(ctx: &Context, head_dim: u32) -> bool {

@@ -12,12 +12,13 @@ mod uniforms;
 mod words;
 
 use super::{
-    AttentionParams, Backend, Buf, Device, EmbedParams, Gate, GeluMulParams, HeadBufs, KvBufs, MatmulParams,
-    RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams, compose,
+    Activations, AttentionParams, Backend, Buf, Device, EmbedParams, Gate, GeluMulParams, HeadBufs, KvBufs,
+    MatmulParams, RmsNormParams, RopeKvParams, SiluMulParams, SoftcapParams, compose,
 };
 use crate::{
     error::{Error, Result},
     gguf::TensorView,
+    quant::BLOCK,
     tokenizer::Token,
 };
 use context::Context;
@@ -44,13 +45,21 @@ pub struct GpuOptions {
     pub int64: bool,
     /// Keep weights in textures where that is faster.
     pub textures: bool,
+    /// The arithmetic of matmuls; [`Activations::Auto`] is f32.
+    pub activations: Activations,
     /// Bytes of weights that one buffer or texture may hold, at most what the adapter allows.
     pub max_binding_bytes: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { subgroups: true, int64: true, textures: true, max_binding_bytes: u64::MAX }
+        GpuOptions {
+            subgroups: true,
+            int64: true,
+            textures: true,
+            activations: Activations::Auto,
+            max_binding_bytes: u64::MAX,
+        }
     }
 }
 
@@ -69,16 +78,28 @@ pub struct Gpu {
     next_id: u32,
     tokens: wgpu::Buffer,
     /// What a matmul of many tokens reads its activations from, where it reads textures.
-    activations: Option<Activations>,
+    batch: Option<Batch>,
+    /// Where `quantize` writes, if it is used.
+    quantized: Option<Quantized>,
     max_binding: u64,
 }
 
 /// A batch of activations in a texture.
-struct Activations {
+struct Batch {
     id: u32,
     bytes: usize,
     words: Words,
 }
+
+/// Quantised activations: a buffer, and the room of [`Batch`] that they are copied to where matmuls of many
+/// tokens read textures.
+struct Quantized {
+    id: u32,
+    words: Words,
+}
+
+/// Bytes of a block of 32 that `quantize` writes.
+const QUANTIZED_BLOCK_BYTES: usize = 48;
 
 impl Gpu {
     /// Opens the best adapter.
@@ -99,7 +120,8 @@ impl Gpu {
         let recorder = Recorder::new(&ctx);
         Ok(Gpu {
             max_binding: options.max_binding_bytes,
-            activations: None,
+            batch: None,
+            quantized: None,
             slots: Vec::new(),
             next_id: TOKENS_ID + 1,
             ctx,
@@ -149,7 +171,8 @@ impl Gpu {
         self.recorder.record(&self.ctx, form, params, &bindings, groups);
     }
 
-    /// Records a matmul whose weights meet `input`, made of `x` and, where it is normalised, `norm`.
+    /// Records a matmul whose weights meet `input`, made of `x` and, where it is normalised, `norm`. The
+    /// matrix takes such an input: see [`takes_input`](Self::takes_input).
     fn record_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, input: Input, p: MatmulParams) {
         let slot = |buf: Buf| self.slots.get(buf.0 as usize);
         let slots = (slot(out), slot(x), slot(norm), slot(weight));
@@ -162,41 +185,85 @@ impl Gpu {
         else {
             return self.recorder.fail(unknown_buffer(weight));
         };
-        let mut p = p;
-        let mut x = Binding::words(*x_id, x_words);
-        if let Some(a) = self.activations.as_ref().filter(|_| forms::copies_x(&self.ctx, &p)) {
+        let x = Binding::words(*x_id, x_words);
+        let (out, norm) = (Binding::words(*out_id, out), Binding::words(*norm_id, norm));
+        let copies = forms::copies_x(&self.ctx, &p);
+        let batch = self.batch.as_ref().filter(|_| copies);
+        let is_int8 = |chunk: &Chunk| forms::takes_int8(&self.ctx, chunk.ty);
+        let part = |chunk: &Chunk, first_token| MatmulParams {
+            n_rows: chunk.n_rows,
+            row_begin: p.row_begin + chunk.row_begin,
+            first_token,
+            ..p
+        };
+        if let Some(quantized) = self.quantized.as_ref().filter(|_| chunks.iter().any(is_int8)) {
+            let mut q = Binding::words(quantized.id, &quantized.words);
+            let groups = [p.n_tokens, 1, 1];
+            let params = p.quantize();
+            let form = forms::quantize(input);
+            self.recorder.record(&self.ctx, form, bytemuck::bytes_of(&params), &[x, norm, q], groups);
+            if let Some(batch) = batch {
+                let bytes = p.n_tokens as usize * p.n_cols as usize / BLOCK * QUANTIZED_BLOCK_BYTES;
+                self.recorder.record_copy(&quantized.words, 0, bytes as u64, &batch.words);
+                q = Binding::words(batch.id, &batch.words);
+            }
+            for (chunk, id) in chunks.iter().zip(*id..).filter(|(chunk, _)| is_int8(chunk)) {
+                let p = part(chunk, 0);
+                let tiled = forms::matmul_int8(&self.ctx, chunk.ty, &p);
+                let bindings = [Binding::words(id, &chunk.words), q, out];
+                let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
+                self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), &bindings, groups);
+            }
+            if chunks.iter().all(is_int8) {
+                return;
+            }
+        }
+        let (mut x, mut first_token) = (x, p.first_token);
+        if let Some(batch) = batch {
             let row = u64::from(p.n_cols) * 4;
             let (offset, bytes) = (u64::from(p.first_token) * row, u64::from(p.n_tokens) * row);
-            self.recorder.record_copy(x_words, offset, bytes, &a.words);
-            x = Binding::words(a.id, &a.words);
-            p.first_token = 0;
+            self.recorder.record_copy(x_words, offset, bytes, &batch.words);
+            (x, first_token) = (Binding::words(batch.id, &batch.words), 0);
         }
-        for (chunk, id) in chunks.iter().zip(*id..) {
-            let row_begin = p.row_begin + chunk.row_begin;
-            let p = MatmulParams { n_rows: chunk.n_rows, row_begin, ..p };
+        for (chunk, id) in chunks.iter().zip(*id..).filter(|(chunk, _)| !is_int8(chunk)) {
+            let p = part(chunk, first_token);
             let tiled = forms::matmul(&self.ctx, chunk.ty, input, &p);
-            let bindings = [
-                Binding::words(id, &chunk.words),
-                x,
-                Binding::words(*out_id, out),
-                Binding::words(*norm_id, norm),
-            ];
+            let bindings = [Binding::words(id, &chunk.words), x, out, norm];
             let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..3] };
             let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
             self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), bindings, groups);
         }
     }
 
-    /// Makes room for a batch of activations of `n_cols` columns, where matmuls read them from a texture.
-    fn reserve_activations(&mut self, n_cols: usize) -> Result<()> {
+    /// Whether the matmul prepares its input on the way, so that no op has to do so before: that of one
+    /// token does, and quantising does.
+    fn takes_input(&self, weight: Buf, p: &MatmulParams) -> bool {
+        let is_int8 = |chunk: &Chunk| forms::takes_int8(&self.ctx, chunk.ty);
+        forms::is_matvec(&self.ctx, p)
+            || matches!(self.slots.get(weight.0 as usize),
+                Some(Slot::Matrix { chunks, .. }) if chunks.iter().all(is_int8))
+    }
+
+    /// Makes room for a batch of activations of `n_cols` columns, where matmuls read them from a texture or
+    /// quantise them.
+    fn reserve_batch(&mut self, n_cols: usize) -> Result<()> {
         let bytes = crate::Model::BATCH * n_cols * 4;
-        let has_room = self.activations.as_ref().is_some_and(|a| a.bytes >= bytes);
+        let has_room = self.batch.as_ref().is_some_and(|a| a.bytes >= bytes);
         if self.ctx.textures && !has_room {
             let words = Words::new(&self.ctx, bytes)?;
-            if let Some(old) = self.activations.take() {
+            if let Some(old) = self.batch.take() {
                 self.recorder.forget(old.id..old.id + 1);
             }
-            self.activations = Some(Activations { id: self.new_id(), bytes, words });
+            self.batch = Some(Batch { id: self.new_id(), bytes, words });
+        }
+        let bytes = crate::Model::BATCH * n_cols.div_ceil(BLOCK) * QUANTIZED_BLOCK_BYTES;
+        let has_room = self.quantized.as_ref().is_some_and(|q| q.words.bytes() >= bytes as u64);
+        if self.ctx.int8 && !has_room {
+            let words = Words::Buffer(storage(&self.ctx, bytes)?);
+            if let Some(old) = self.quantized.take() {
+                self.recorder.forget(old.id..old.id + 1);
+            }
+            self.quantized = Some(Quantized { id: self.new_id(), words });
         }
         Ok(())
     }
@@ -208,7 +275,7 @@ impl Backend for Gpu {
     }
 
     fn upload(&mut self, tensors: &[TensorView]) -> Result<Buf> {
-        self.reserve_activations(tensors.iter().map(TensorView::cols).max().unwrap_or(0))?;
+        self.reserve_batch(tensors.iter().map(TensorView::cols).max().unwrap_or(0))?;
         let chunks = matrix::upload(&self.ctx, tensors, self.max_binding)?;
         let id = self.next_id;
         self.next_id += chunks.len() as u32;
@@ -299,7 +366,7 @@ impl Backend for Gpu {
     }
 
     fn norm_matmul(&mut self, out: Buf, x: Buf, norm: Buf, weight: Buf, scratch: Buf, p: MatmulParams) {
-        if forms::is_matvec(&self.ctx, &p) {
+        if self.takes_input(weight, &p) {
             return self.record_matmul(out, x, norm, weight, Input::Normed, p);
         }
         compose::norm_matmul(self, out, x, norm, weight, scratch, p);
@@ -314,7 +381,7 @@ impl Backend for Gpu {
         gate: Gate,
         p: MatmulParams,
     ) {
-        if forms::is_matvec(&self.ctx, &p) {
+        if self.takes_input(weight, &p) {
             return self.record_matmul(out, gate_up, gate_up, weight, Input::gated(gate), p);
         }
         compose::gated_matmul(self, out, gate_up, weight, scratch, gate, p);

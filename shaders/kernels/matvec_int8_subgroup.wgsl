@@ -1,0 +1,2 @@
+#import words_u32
+#import matvec_int8_subgroup_body

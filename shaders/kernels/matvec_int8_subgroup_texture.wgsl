@@ -1,0 +1,2 @@
+#import words_texture
+#import matvec_int8_subgroup_body

@@ -1,0 +1,2 @@
+#import words_u64
+#import matvec_int8_subgroup_body
