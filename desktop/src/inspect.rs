@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use halfbyte::backend::Gate;
 use halfbyte::gguf::MetadataValue;
 use halfbyte::{ChatTemplate, Gguf, ModelConfig, Plan, Tokenizer};
 use serde_json::{Map, Value, json};
@@ -117,20 +118,24 @@ fn to_text(gguf: &Gguf, runnable: &halfbyte::Result<Runnable>) -> String {
 fn shape(c: &ModelConfig) -> String {
     let mut text = format!(
         "\nShape\n  \
-         architecture {}, {} layers, width {}, feed-forward width {} ({:?})\n  \
+         architecture {}, {} layers, width {}, feed-forward width {} ({})\n  \
          attention heads of {}: {} for queries, {} for keys and values\n",
         report::one_line(&c.architecture),
         c.n_layers,
         c.n_embd,
         c.n_ff,
-        c.gate,
+        match c.gate {
+            Gate::Silu => "SiLU",
+            Gate::Gelu => "GELU",
+        },
         c.head_dim,
         c.n_heads,
         c.n_kv_heads,
     );
     let _ = writeln!(text, "  RoPE over {} elements of a head, base {}{}", c.rope_dim, c.rope.base, rope(c));
     if let Some(window) = c.window {
-        let _ = writeln!(text, "  {} layers see the last {window} tokens only", n_windowed(c));
+        let _ =
+            writeln!(text, "  {} of {} layers see the last {window} tokens only", n_windowed(c), c.n_layers);
     }
     if c.attention_softcap > 0.0 {
         let _ = writeln!(text, "  attention scores bounded by {} (soft-cap)", c.attention_softcap);
@@ -154,7 +159,7 @@ fn rope(c: &ModelConfig) -> String {
     }
     let plain = (0..c.n_layers).filter(|layer| !c.is_rotated(*layer)).count();
     if plain > 0 {
-        let _ = write!(text, "; none in {plain} layers");
+        let _ = write!(text, "; none in {plain} of {} layers", c.n_layers);
     }
     text
 }

@@ -62,7 +62,7 @@ fn layers_with_a_window_take_less_memory() {
     assert_eq!(bench["kv_cache_bytes"], 4 * elements);
 
     let text = quiet(&["inspect", &model]).stdout;
-    assert!(text.contains("\n  6 layers see the last 16 tokens only\n"), "{text}");
+    assert!(text.contains("\n  6 of 7 layers see the last 16 tokens only\n"), "{text}");
     assert!(text.contains("; base 10000 in layers with a window\n"), "{text}");
 }
 
