@@ -53,7 +53,7 @@ fn half_of(word: vec4<u32>, k: u32) -> f32 {
 // Nibble j of each byte of `word` as 1 + nibble / 16, made without a conversion: the nibble becomes
 // the top of a mantissa.
 fn nibbles(word: u32, j: u32) -> vec4<f32> {
-    let spread = vec4<u32>(word << (19u - 4u * j), word << (11u - 4u * j), word << 3u >> (4u * j), word >> (5u + 4u * j));
+    let spread = vec4<u32>(word << (19u - 4u * j), word << (11u - 4u * j), (word << 3u) >> (4u * j), word >> (5u + 4u * j));
     return bitcast<vec4<f32>>((spread & vec4<u32>(0x00780000u)) | vec4<u32>(0x3f800000u));
 }
 
