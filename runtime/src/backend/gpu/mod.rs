@@ -5,6 +5,7 @@
 mod bandwidth;
 mod context;
 mod forms;
+mod matmul;
 mod matrix;
 mod pipelines;
 mod recorder;
@@ -23,6 +24,7 @@ use crate::{
 };
 use context::Context;
 use forms::Input;
+use matmul::{Batch, Operands, QUANTIZED_BLOCK_BYTES, Quantized};
 use matrix::Chunk;
 use pipelines::Form;
 use recorder::{Binding, Recorder};
@@ -83,23 +85,6 @@ pub struct Gpu {
     quantized: Option<Quantized>,
     max_binding: u64,
 }
-
-/// A batch of activations in a texture.
-struct Batch {
-    id: u32,
-    bytes: usize,
-    words: Words,
-}
-
-/// Quantised activations: a buffer, and the room of [`Batch`] that they are copied to where matmuls of many
-/// tokens read textures.
-struct Quantized {
-    id: u32,
-    words: Words,
-}
-
-/// Bytes of a block of 32 that `quantize` writes.
-const QUANTIZED_BLOCK_BYTES: usize = 48;
 
 impl Gpu {
     /// Opens the best adapter.
@@ -178,61 +163,22 @@ impl Gpu {
         let slots = (slot(out), slot(x), slot(norm), slot(weight));
         let (
             Some(Slot::F32 { id: out_id, words: out }),
-            Some(Slot::F32 { id: x_id, words: x_words }),
+            Some(Slot::F32 { id: x_id, words: x }),
             Some(Slot::F32 { id: norm_id, words: norm }),
             Some(Slot::Matrix { id, chunks }),
         ) = slots
         else {
             return self.recorder.fail(unknown_buffer(weight));
         };
-        let x = Binding::words(*x_id, x_words);
-        let (out, norm) = (Binding::words(*out_id, out), Binding::words(*norm_id, norm));
-        let copies = forms::copies_x(&self.ctx, &p);
-        let batch = self.batch.as_ref().filter(|_| copies);
-        let is_int8 = |chunk: &Chunk| forms::takes_int8(&self.ctx, chunk.ty);
-        let part = |chunk: &Chunk, first_token| MatmulParams {
-            n_rows: chunk.n_rows,
-            row_begin: p.row_begin + chunk.row_begin,
-            first_token,
-            ..p
+        let operands = Operands {
+            x: (*x_id, x),
+            norm: Binding::words(*norm_id, norm),
+            weight: (*id, chunks),
+            out: Binding::words(*out_id, out),
+            batch: self.batch.as_ref(),
+            quantized: self.quantized.as_ref(),
         };
-        if let Some(quantized) = self.quantized.as_ref().filter(|_| chunks.iter().any(is_int8)) {
-            let mut q = Binding::words(quantized.id, &quantized.words);
-            let groups = [p.n_tokens, 1, 1];
-            let params = p.quantize();
-            let form = forms::quantize(input);
-            self.recorder.record(&self.ctx, form, bytemuck::bytes_of(&params), &[x, norm, q], groups);
-            if let Some(batch) = batch {
-                let bytes = p.n_tokens as usize * p.n_cols as usize / BLOCK * QUANTIZED_BLOCK_BYTES;
-                self.recorder.record_copy(&quantized.words, 0, bytes as u64, &batch.words);
-                q = Binding::words(batch.id, &batch.words);
-            }
-            for (chunk, id) in chunks.iter().zip(*id..).filter(|(chunk, _)| is_int8(chunk)) {
-                let p = part(chunk, 0);
-                let tiled = forms::matmul_int8(&self.ctx, chunk.ty, &p);
-                let bindings = [Binding::words(id, &chunk.words), q, out];
-                let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
-                self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), &bindings, groups);
-            }
-            if chunks.iter().all(is_int8) {
-                return;
-            }
-        }
-        let (mut x, mut first_token) = (x, p.first_token);
-        if let Some(batch) = batch {
-            let row = u64::from(p.n_cols) * 4;
-            let (offset, bytes) = (u64::from(p.first_token) * row, u64::from(p.n_tokens) * row);
-            self.recorder.record_copy(x_words, offset, bytes, &batch.words);
-            (x, first_token) = (Binding::words(batch.id, &batch.words), 0);
-        }
-        for (chunk, id) in chunks.iter().zip(*id..).filter(|(chunk, _)| !is_int8(chunk)) {
-            let p = part(chunk, first_token);
-            let tiled = forms::matmul(&self.ctx, chunk.ty, input, &p);
-            let bindings = [Binding::words(id, &chunk.words), x, out, norm];
-            let bindings = if forms::is_matvec(&self.ctx, &p) { &bindings[..] } else { &bindings[..3] };
-            let groups = [p.n_rows.div_ceil(tiled.x), p.n_tokens.div_ceil(tiled.y), 1];
-            self.recorder.record(&self.ctx, tiled.form, bytemuck::bytes_of(&p), bindings, groups);
-        }
+        operands.record(&self.ctx, &mut self.recorder, input, p);
     }
 
     /// Whether the matmul prepares its input on the way, so that no op has to do so before: that of one
