@@ -63,8 +63,9 @@ pub fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], p: RmsNormParams) {
 /// See [`MatmulParams`]. A row of the weight is dequantised once for all tokens.
 pub fn matmul(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulParams) {
     let x = rows_of(x, &p);
-    matmul_with(out, weight, p, |ty, bytes, row_bytes, sums| {
-        matmul_rows(ty, bytes, row_bytes, x, &mut vec![0.0; p.n_cols as usize], sums);
+    let scratch = || vec![0.0; p.n_cols as usize];
+    matmul_with(out, weight, p, scratch, |row, ty, bytes, row_bytes, sums| {
+        matmul_rows(ty, bytes, row_bytes, x, row, sums);
     });
 }
 
@@ -77,9 +78,10 @@ pub fn matmul_int8(out: &mut [f32], x: &[f32], weight: &[TensorView], p: MatmulP
     }
     let quantized = int8::quantize(x, p.quantize());
     let x = rows_of(x, &p);
-    matmul_with(out, weight, p, |ty, bytes, row_bytes, sums| match ty.quants() {
-        Some(_) => int8::matmul_rows(ty, bytes, row_bytes, &quantized, &mut Integers::new(n_cols), sums),
-        None => matmul_rows(ty, bytes, row_bytes, x, &mut vec![0.0; n_cols], sums),
+    let scratch = || (Integers::new(n_cols), vec![0.0; n_cols]);
+    matmul_with(out, weight, p, scratch, |(integers, row), ty, bytes, row_bytes, sums| match ty.quants() {
+        Some(_) => int8::matmul_rows(ty, bytes, row_bytes, &quantized, integers, sums),
+        None => matmul_rows(ty, bytes, row_bytes, x, row, sums),
     });
 }
 
@@ -89,13 +91,14 @@ fn rows_of<'a>(x: &'a [f32], p: &MatmulParams) -> &'a [f32] {
     &x[p.first_token as usize * n_cols..][..p.n_tokens as usize * n_cols]
 }
 
-/// A matmul whose tasks of some rows `multiply` does: it takes the type of the rows, their bytes, the
-/// bytes of one and `[rows, n_tokens]` sums to write.
-fn matmul_with(
+/// A matmul whose tasks of some rows `multiply` does: it takes scratch for a row, which tasks share, the
+/// type of the rows, their bytes, the bytes of one and `[rows, n_tokens]` sums to write.
+fn matmul_with<S>(
     out: &mut [f32],
     weight: &[TensorView],
     p: MatmulParams,
-    multiply: impl Fn(WeightType, &[u8], usize, &mut [f32]) + Sync,
+    scratch: impl Fn() -> S + Sync,
+    multiply: impl Fn(&mut S, WeightType, &[u8], usize, &mut [f32]) + Sync,
 ) {
     let n_tokens = p.n_tokens as usize;
     let mut first = p.row_begin as usize;
@@ -107,7 +110,7 @@ fn matmul_with(
         let mut sums = vec![0.0; tensor.rows() * n_tokens];
         sums.par_chunks_mut(ROWS_PER_TASK * n_tokens)
             .zip(tensor.bytes().par_chunks(ROWS_PER_TASK * row_bytes))
-            .for_each(|(sums, bytes)| multiply(ty, bytes, row_bytes, sums));
+            .for_each_init(&scratch, |scratch, (sums, bytes)| multiply(scratch, ty, bytes, row_bytes, sums));
         for (t, out) in out.chunks_exact_mut(p.out_cols as usize).take(n_tokens).enumerate() {
             let out = &mut out[first..first + tensor.rows()];
             for (o, s) in out.iter_mut().zip(sums[t..].iter().step_by(n_tokens)) {

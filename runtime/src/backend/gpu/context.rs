@@ -22,7 +22,7 @@ pub(super) struct Context {
     pub subgroup: Option<(u32, u32)>,
     /// Whether kernels may load 64-bit words.
     pub int64: bool,
-    /// Whether weights are kept in textures.
+    /// Whether weights and batches of activations are kept in textures.
     pub textures: bool,
     /// Whether the key and value cache may be, which kernels write too.
     pub cache_textures: bool,

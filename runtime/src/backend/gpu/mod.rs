@@ -45,7 +45,7 @@ pub struct GpuOptions {
     pub subgroups: bool,
     /// Load 64-bit words where the adapter has them.
     pub int64: bool,
-    /// Keep weights in textures where that is faster.
+    /// Keep weights, batches of activations and the cache in textures where that is faster.
     pub textures: bool,
     /// The arithmetic of matmuls; [`Activations::Auto`] is f32.
     pub activations: Activations,
